@@ -1,0 +1,65 @@
+"""Socket files: the network is a folder that a person can read with `ls` and cut with `rm`.
+
+`net/<src>/<dst>` exists exactly when src can reach dst, and holds `host port`. The diagonal `net/<x>/<x>` is x's own
+socket file: x writes it once it listens. The others are hard links to it (or to a tap that relays to it), made by
+whoever plays the network. A host looks at the link before each call, so a cut acts at once on every new call.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+class Endpoint(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+class Identity(NamedTuple):
+    """Which file a link is. A server that restarted, or a tap put in between, makes another file."""
+
+    device: int
+    inode: int
+    modified_ns: int
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can name a server. Raises `ValueError`."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"expected a name of letters, digits, '_', '.' and '-', got {name!r}")
+    return name
+
+
+def publish(net: Path, src: str, dst: str, endpoint: Endpoint) -> None:
+    """Writes the socket file `net/src/dst`, whole or not at all: never is half a file to be seen."""
+    column = net / check_name(src)
+    column.mkdir(parents=True, exist_ok=True)
+    draft = column / f".{check_name(dst)}.{os.getpid()}"
+    draft.write_text(f"{endpoint.host} {endpoint.port}\n")
+    draft.rename(column / dst)
+
+
+def look(path: str | Path) -> Identity | None:
+    """Which file is at `path`, or None if there is no link."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Identity(found.st_dev, found.st_ino, found.st_mtime_ns)
+
+
+def read(path: str | Path) -> Endpoint | None:
+    """Where the link at `path` leads, or None if there is no link. Raises `ValueError` if it is no socket file."""
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError:
+        return None
+    host, _, port = text.strip().partition(" ")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"expected the socket file {path} to hold 'host port', got {text[:100]!r}")
+    return Endpoint(host, int(port))

@@ -1,0 +1,301 @@
+"""The cluster: what a graded test holds in its hands. One interface, two worlds.
+
+A test starts servers, kills and pauses them, cuts links, and asks clerks; it never knows whether the servers are
+processes or coroutines. The worlds fill in the abstract methods; what the network looks like is decided here, once.
+"""
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Literal, TypeVar
+
+from common.host import CallFailed
+from common.protocol import Append, Get, Put
+from common.wire import Request
+from labs.faults import NONE, Faults
+from labs.history import History
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+POLL: Final = 0.02
+"""Seconds between two looks at a condition that a test waits for."""
+
+
+class ServerStopped(AssertionError):
+    """A server ended by itself: its own mistake (a traceback is in its log), so the test has failed."""
+
+
+class NotInTime(AssertionError):
+    """A condition did not come true within its bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The state of the one-way link from one server to another."""
+
+    up: bool = True
+    """The socket file is there: new calls can start."""
+    tap: Faults | None = None
+    """The odds of the tap on this link, or None if no tap sits on it."""
+    held: bool = False
+    """The tap keeps every request back until the link is released."""
+
+
+class Clerk:
+    """One clerk process, asked one operation at a time. Everything asked and answered goes into the history."""
+
+    def __init__(self, cluster: "Cluster", name: str) -> None:
+        self.cluster = cluster
+        self.name = name
+
+    async def get(self, key: str) -> str:
+        """The value of `key`, or the empty string."""
+        history, now = self.cluster.history, self.cluster.now
+        operation = history.begin(self.name, "get", key, None, now())
+        reply = await self.cluster.call(self.name, Get(key), timeout=None)
+        history.end(operation, reply.value, now())
+        return reply.value
+
+    async def put(self, key: str, value: str) -> None:
+        """Makes `value` the value of `key`."""
+        history, now = self.cluster.history, self.cluster.now
+        operation = history.begin(self.name, "put", key, value, now())
+        await self.cluster.call(self.name, Put(key, value), timeout=None)
+        history.end(operation, None, now())
+
+    async def append(self, key: str, value: str) -> None:
+        """Adds `value` to the end of the value of `key`."""
+        history, now = self.cluster.history, self.cluster.now
+        operation = history.begin(self.name, "append", key, value, now())
+        await self.cluster.call(self.name, Append(key, value), timeout=None)
+        history.end(operation, None, now())
+
+
+class Cluster(ABC):
+    """Servers, clerks and the links between them. Every name is unique; a server's name is its address."""
+
+    world: Literal["process", "sim"]
+
+    def __init__(self, package: str, seed: int, folder: Path | None = None, patience: float = 1.0) -> None:
+        self.package = package
+        """The lab whose roles this cluster runs, such as `lab1_pbservice`."""
+        self.seed = seed
+        self.random = Random(f"test {seed}")
+        """The test's own randomness."""
+        self.folder = folder
+        """Where this run's files are kept (None: nothing is kept)."""
+        self.patience = patience
+        """By how much the bounds of waits are stretched on a slow machine. Protocol periods never are."""
+        self.history = History()
+        self.names: list[str] = []
+        """Every server and clerk that was ever started, in that order."""
+        self._links: dict[tuple[str, str], Link] = {}
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def now(self) -> float:
+        """Seconds since the run began."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Waits so long."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Runs a coroutine of the test beside it. Await the task, or cancel it."""
+        return asyncio.get_running_loop().create_task(coroutine)
+
+    async def gather(self, *coroutines: Coroutine[Any, Any, T]) -> list[T]:
+        """Runs coroutines side by side and returns their results, in order. The first exception ends them all."""
+        tasks = [self.spawn(coroutine) for coroutine in coroutines]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def finishes(self, task: "asyncio.Task[Any]", within: float) -> bool:
+        """Whether a task ends within so many seconds. It goes on if it does not. Its exception, if any, is raised."""
+        deadline = self.now() + within
+        while not task.done() and self.now() < deadline:
+            self.check()
+            await self.sleep(min(POLL, max(0.0, deadline - self.now())))
+        if task.done():
+            task.result()
+            return True
+        return False
+
+    async def until(
+        self, condition: Callable[[], Awaitable[T] | T], within: float, what: str | Callable[[], str], every: float = POLL
+    ) -> T:
+        """Looks every so often until `condition()` is true, and returns what it gave.
+
+        Raises `NotInTime`, which says `what` was waited for, after `within` seconds (times the run's patience).
+        """
+        started = self.now()
+        while True:
+            outcome = condition()
+            result: T = await outcome if inspect.isawaitable(outcome) else outcome
+            if result:
+                return result
+            self.check()
+            if self.now() - started >= within * self.patience:
+                said = what if isinstance(what, str) else what()
+                raise NotInTime(f"waited {within * self.patience:g} s for this: {said}")
+            await self.sleep(every)
+
+    # --- servers -----------------------------------------------------------------------------------------------------
+
+    async def start(self, role: str, name: str, **arguments: Any) -> None:
+        """Starts a server of the cluster's package and returns once it can be reached: by all and from all."""
+        if name in self.names:
+            raise ValueError(f"expected a new name, got {name!r} again (use restart)")
+        others = list(self.names)
+        self.names.append(name)
+        for other in (*others, name):
+            for pair in ((name, other), (other, name)):
+                self._links[pair] = Link()
+        await self._start(role, name, arguments)
+        for other in others:
+            self._relink(name, other)
+            self._relink(other, name)
+
+    @abstractmethod
+    async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
+        """Starts the process `name` and returns when its own socket file is there."""
+
+    @abstractmethod
+    async def kill(self, name: str) -> None:
+        """SIGKILL. Returns when the process is gone, with everything that it started."""
+
+    async def restart(self, name: str) -> None:
+        """Starts a killed server again: same name, role and arguments, empty memory. Links are as they were."""
+        await self._restart(name)
+        for other in self.names:
+            if other != name:
+                self._relink(name, other)
+                self._relink(other, name)
+
+    @abstractmethod
+    async def _restart(self, name: str) -> None:
+        """As `_start`, with what it was started with."""
+
+    @abstractmethod
+    def pause(self, name: str) -> None:
+        """SIGSTOP: the process keeps all it has and does nothing. Nobody is told."""
+
+    @abstractmethod
+    def resume(self, name: str) -> None:
+        """SIGCONT."""
+
+    @abstractmethod
+    def running(self, name: str) -> bool:
+        """Whether the process is there (paused or not)."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises `ServerStopped` if a server ended that nobody killed."""
+
+    @abstractmethod
+    def memory(self, name: str) -> int:
+        """Bytes that the server holds for itself."""
+
+    @abstractmethod
+    def log(self, name: str) -> str:
+        """What the server wrote to its standard output and error so far."""
+
+    @abstractmethod
+    async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+        """Asks a server as the harness, on a path of its own that no fault touches. Raises `CallFailed`.
+
+        None waits as long as the process lives.
+        """
+
+    async def clerk(self, name: str, role: str = "clerk", **arguments: Any) -> Clerk:
+        """Starts a clerk's process."""
+        await self.start(role, name, **arguments)
+        return Clerk(self, name)
+
+    # --- network -----------------------------------------------------------------------------------------------------
+
+    def link(self, src: str, dst: str) -> Link:
+        """The state of a link."""
+        return self._links[src, dst]
+
+    def cut(self, src: str, dst: str) -> None:
+        """src can no longer start calls to dst. The other direction stays as it is."""
+        self._change(src, dst, up=False)
+
+    def join(self, src: str, dst: str) -> None:
+        """src can call dst again."""
+        self._change(src, dst, up=True)
+
+    def partition(self, *groups: Iterable[str]) -> None:
+        """Among all the servers named here, links are up exactly within each group. Others' links stay."""
+        parts = [list(group) for group in groups]
+        for number, part in enumerate(parts):
+            for src in part:
+                for other_number, other_part in enumerate(parts):
+                    for dst in other_part:
+                        self._change(src, dst, up=number == other_number)
+
+    def heal(self) -> None:
+        """Every link is up again. Taps stay."""
+        for src, dst in list(self._links):
+            self._change(src, dst, up=True)
+
+    def deafen(self, name: str) -> None:
+        """Nobody can call `name`, itself included (its socket file is deleted). It can still call others."""
+        for src in self.names:
+            self._change(src, name, up=False)
+
+    def undeafen(self, name: str) -> None:
+        """`name` can be called by everybody again."""
+        for src in self.names:
+            self._change(src, name, up=True)
+
+    def tap(self, dst: str, faults: Faults = NONE, sources: Iterable[str] | None = None) -> None:
+        """Puts a tap with these odds on the links to `dst` from `sources` (everybody so far, if None).
+
+        Taps count what passes, even with no faults. A server's link to itself is never tapped.
+        """
+        for src in self.names if sources is None else sources:
+            if src != dst:
+                self._change(src, dst, tap=faults)
+
+    def untap(self, dst: str) -> None:
+        """Takes the taps on the links to `dst` away. What they counted stays."""
+        for src in self.names:
+            if src != dst:
+                self._change(src, dst, tap=None)
+
+    def hold(self, src: str, dst: str) -> None:
+        """Requests from src to dst set out but do not arrive until `release`."""
+        self._change(src, dst, tap=self._links[src, dst].tap or NONE, held=True)
+
+    def release(self, src: str, dst: str) -> None:
+        """Lets the held requests arrive."""
+        self._change(src, dst, held=False)
+
+    @abstractmethod
+    def calls(self, dst: str) -> int:
+        """Requests that taps on links to `dst` have seen since the start, the lost ones included."""
+
+    def _change(self, src: str, dst: str, **changes: Any) -> None:
+        old = self._links[src, dst]
+        new = replace(old, **changes)
+        if new != old:
+            self._links[src, dst] = new
+            self._relink(src, dst)
+
+    @abstractmethod
+    def _relink(self, src: str, dst: str) -> None:
+        """Makes the world agree with `self.link(src, dst)`."""
+
+
+__all__ = ["POLL", "CallFailed", "Clerk", "Cluster", "Link", "NotInTime", "ServerStopped"]
