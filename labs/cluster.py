@@ -95,6 +95,8 @@ class Cluster(ABC):
         self.names: list[str] = []
         """Every server and clerk that was ever started, in that order."""
         self._links: dict[tuple[str, str], Link] = {}
+        self._taps: dict[str, Faults] = {}
+        """Taps on every link to a server, those from servers that start later included."""
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -159,7 +161,7 @@ class Cluster(ABC):
         self.names.append(name)
         for other in (*others, name):
             for pair in ((name, other), (other, name)):
-                self._links[pair] = Link()
+                self._links[pair] = Link(tap=self._taps.get(pair[1]) if pair[0] != pair[1] else None)
         await self._start(role, name, arguments)
         for other in others:
             self._relink(name, other)
@@ -260,16 +262,19 @@ class Cluster(ABC):
             self._change(src, name, up=True)
 
     def tap(self, dst: str, faults: Faults = NONE, sources: Iterable[str] | None = None) -> None:
-        """Puts a tap with these odds on the links to `dst` from `sources` (everybody so far, if None).
+        """Puts a tap with these odds on the links to `dst` from `sources` (everybody, now and later, if None).
 
         Taps count what passes, even with no faults. A server's link to itself is never tapped.
         """
+        if sources is None:
+            self._taps[dst] = faults
         for src in self.names if sources is None else sources:
             if src != dst:
                 self._change(src, dst, tap=faults)
 
     def untap(self, dst: str) -> None:
         """Takes the taps on the links to `dst` away. What they counted stays."""
+        self._taps.pop(dst, None)
         for src in self.names:
             if src != dst:
                 self._change(src, dst, tap=None)
