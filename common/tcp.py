@@ -1,0 +1,384 @@
+"""The real world: servers as processes that speak MessagePack-RPC over TCP on loopback, found through socket files.
+
+Connections are kept open and shared: any number of calls are under way on one, and replies come in any order. What
+one turn of the event loop has to say to a peer leaves in one system call. The network is asked before each call, by
+one `stat` of the link: no file, no call; another file, another connection.
+"""
+
+import asyncio
+import inspect
+import itertools
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from common import links
+from common.host import CALL_TIMEOUT, CallFailed, CallRefused, Handlers
+from common.wire import (
+    LOST,
+    MAX_FRAME,
+    FrameReader,
+    Malformed,
+    Methods,
+    Request,
+    RequestFrame,
+    ResponseFrame,
+    decode_frame,
+    decode_result,
+    encode_error,
+    encode_request,
+    encode_result,
+)
+
+R = TypeVar("R")
+
+MAX_CONNECTIONS: Final = 4096
+"""Connections that a server keeps open. A further one is closed at once."""
+MAX_RUNNING: Final = 10_000
+"""Requests of one connection that may be in work. Its further bytes wait in the socket until some are answered."""
+MAX_UNSENT: Final = 2 * MAX_FRAME
+"""Bytes that wait for a peer who does not read. Calls beyond them fail, and answers beyond them end the connection."""
+TIMEOUT_GRAIN: Final = 0.02
+"""Seconds between two looks for calls whose time has run out."""
+
+
+class Channel(asyncio.Protocol):
+    """What both ends of a connection share: frames in, and the frames of one loop turn out in one write."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self._reader = FrameReader()
+        self._unsent: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if self._unsent:
+            self._flush()
+
+    def send(self, frame: bytes) -> None:
+        """Sends a frame at the end of this turn of the loop, or as soon as there is a connection."""
+        assert len(frame) <= MAX_FRAME, f"a message of {len(frame)} bytes is over the limit of {MAX_FRAME}: send it in parts"
+        self._unsent.append(frame)
+        if len(self._unsent) == 1 and self.transport is not None:
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        frames, self._unsent = self._unsent, []
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def backlog(self) -> int:
+        """Bytes written that the peer has not taken yet."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                self.frame_received(decode_frame(frame))
+        except Malformed as error:
+            self.malformed(str(error))
+            self.abort()
+
+    def frame_received(self, frame: RequestFrame | ResponseFrame) -> None:
+        """A whole message has come. Raises `Malformed` if it has no place here."""
+        raise NotImplementedError
+
+    def malformed(self, reason: str) -> None:
+        """The peer does not speak MessagePack-RPC, so the connection is about to end."""
+
+    def abort(self) -> None:
+        """Ends the connection now."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Client(Channel):
+    """The calling end. Made without waiting: what is asked before the connection stands is sent when it does."""
+
+    def __init__(self, endpoint: links.Endpoint, identity: links.Identity | None = None) -> None:
+        super().__init__()
+        self.endpoint = endpoint
+        self.identity = identity
+        self.closed = False
+        self._retired = False
+        self._calls: dict[int, tuple[asyncio.Future[Any], type[Request[Any]], float]] = {}
+        self._msgids = itertools.count()
+        self._sweeping = False
+        self._connecting = self.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            await self.loop.create_connection(lambda: self, self.endpoint.host, self.endpoint.port)
+        except OSError as error:
+            self.connection_lost(error)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.closed:
+            self.abort()
+
+    def ask(self, request: Request[R], timeout: float = CALL_TIMEOUT) -> "asyncio.Future[R]":
+        """The reply to come. Raises (through the future, or at once) as `Host.call` does."""
+        if self.closed:
+            raise CallFailed(f"the connection to {self.endpoint.host}:{self.endpoint.port} is closed")
+        if self.backlog() > MAX_UNSENT:
+            raise CallFailed(f"{self.backlog()} bytes already wait for {self.endpoint.host}:{self.endpoint.port}, who does not read")
+        msgid = next(self._msgids) & 0xFFFFFFFF
+        future: asyncio.Future[R] = self.loop.create_future()
+        self._calls[msgid] = (future, type(request), self.loop.time() + timeout)
+        self.send(encode_request(msgid, request))
+        if not self._sweeping:
+            self._sweeping = True
+            self.loop.call_later(TIMEOUT_GRAIN, self._sweep)
+        return future
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for msgid in [msgid for msgid, (_, _, deadline) in self._calls.items() if deadline <= now]:
+            future, request, _ = self._calls.pop(msgid)
+            if not future.done():
+                future.set_exception(CallFailed(f"no reply to {request.__name__} in time"))
+        self._sweeping = bool(self._calls)
+        if self._sweeping:
+            self.loop.call_later(TIMEOUT_GRAIN, self._sweep)
+        elif self._retired:
+            self.close()
+
+    def frame_received(self, frame: RequestFrame | ResponseFrame) -> None:
+        if isinstance(frame, RequestFrame):
+            raise Malformed(f"expected a response, got the request {frame.method[:100]!r}")
+        call = self._calls.pop(frame.msgid, None)
+        if call is None:
+            return  # its time had run out
+        future, request, _ = call
+        if not future.done():
+            if frame.error is None:
+                try:
+                    future.set_result(decode_result(request, frame.result))
+                except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                    future.set_exception(CallRefused(f"the reply to {request.__name__} is not what it should be: {error}"))
+            elif frame.error == LOST:
+                future.set_exception(CallFailed(LOST))
+            else:
+                future.set_exception(CallRefused(f"{request.__name__} was refused: {frame.error}"))
+        if self._retired and not self._calls:
+            self.close()
+
+    def malformed(self, reason: str) -> None:
+        print(f"{self.endpoint.host}:{self.endpoint.port} sent nonsense: {reason}", file=sys.stderr)
+
+    def retire(self) -> None:
+        """No new calls: closes as soon as the calls under way are over."""
+        self._retired = True
+        if not self._calls:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the connection. Calls under way fail."""
+        self.abort()
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        calls, self._calls = self._calls, {}
+        for future, request, _ in calls.values():
+            if not future.done():
+                reason = f": {exc}" if exc is not None else ""
+                future.set_exception(CallFailed(f"no reply to {request.__name__}, the connection ended{reason}"))
+
+
+class Served(Channel):
+    """The answering end of one connection."""
+
+    def __init__(self, host: "TcpHost", handlers: Handlers, methods: Methods) -> None:
+        super().__init__()
+        self._host = host
+        self._handlers = handlers
+        self._methods = methods
+        self._running = 0
+        self._reading_paused = False
+        self._writing_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._host.connections.add(self)
+        if len(self._host.connections) > MAX_CONNECTIONS:
+            self._host.log(f"closed a connection: {MAX_CONNECTIONS} are open, which is the most")
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._host.connections.discard(self)
+
+    def malformed(self, reason: str) -> None:
+        self._host.log(f"closed a connection: {reason}")
+
+    def frame_received(self, frame: RequestFrame | ResponseFrame) -> None:
+        if isinstance(frame, ResponseFrame):
+            raise Malformed("expected a request, got a response")
+        try:
+            request = self._methods.decode(frame)
+        except ValueError as error:
+            if frame.msgid is not None:
+                self.send(encode_error(frame.msgid, str(error)))
+            return
+        try:
+            outcome = self._handlers[type(request)](request)
+        except Exception as error:  # a handler's mistake stops the server, as a panic does
+            self._host.crash(error)
+            return
+        if inspect.iscoroutine(outcome):
+            self._running += 1
+            self._host.spawn(self._finish(frame.msgid, outcome))
+            self._throttle()
+        else:
+            self._answer(frame.msgid, outcome)
+
+    async def _finish(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
+        reply = await outcome
+        self._running -= 1
+        self._answer(msgid, reply)
+        if self._reading_paused:
+            self._throttle()
+
+    def _answer(self, msgid: int | None, reply: Any) -> None:
+        if msgid is None:
+            return
+        self.send(encode_result(msgid, reply))
+        if self.backlog() > MAX_UNSENT:
+            self.malformed(f"{self.backlog()} bytes of answers wait for a peer who does not read")
+            self.abort()
+
+    # A peer that asks faster than it is answered, or does not read its answers, waits: its bytes stay in the socket.
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+        self._throttle()
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._throttle()
+
+    def _throttle(self) -> None:
+        paused = self._writing_paused or self._running > MAX_RUNNING
+        if paused != self._reading_paused and self.transport is not None and not self.transport.is_closing():
+            self._reading_paused = paused
+            if paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+
+def stop_process(error: BaseException) -> None:
+    """What a server's own mistake does in the real world: a traceback into its log, and the process ends."""
+    traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+class TcpHost:
+    """The `Host` of one process. `net` is the folder of socket files."""
+
+    def __init__(self, name: str, net: Path, on_crash: Callable[[BaseException], None] = stop_process) -> None:
+        self.name = links.check_name(name)
+        self.random = Random()
+        self.connections: set[Served] = set()
+        self.crash = on_crash
+        self._net = net
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: dict[str, Client] = {}
+        self._paths: dict[str, str] = {}
+        self._servers: list[asyncio.Server] = []
+
+    def now(self) -> float:
+        """Seconds on the loop's clock."""
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits so long."""
+        await asyncio.sleep(seconds)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
+        """Runs a coroutine beside the others. An exception that escapes it stops the process."""
+        task = self._loop.create_task(self._guarded(coroutine), name=name or coroutine.__qualname__)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except Exception as error:  # the one place where a server's own mistake ends up
+            self.crash(error)
+
+    async def serve(self, handlers: Handlers) -> None:
+        """Listens on a free port of 127.0.0.1 and publishes the socket file."""
+        methods = Methods(handlers)
+        server = await self._loop.create_server(lambda: Served(self, handlers, methods), "127.0.0.1", 0, backlog=1024)
+        self._servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        links.publish(self._net, self.name, self.name, links.Endpoint(host, port))
+
+    async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
+        """Asks `address`, if the link to it is there. Raises `CallFailed` and `CallRefused`."""
+        path = self._paths.get(address)
+        if path is None:
+            path = self._paths[address] = str(self._net / self.name / links.check_name(address))
+        identity = links.look(path)
+        if identity is None:
+            raise CallFailed(f"{self.name} has no link to {address}")
+        client = self._clients.get(address)
+        if client is None or client.closed or client.identity != identity:
+            client = self._connect(address, path, identity)
+        try:
+            return await client.ask(request, timeout)
+        except CallRefused as error:
+            raise CallRefused(f"{self.name} called {address}: {error}") from None
+
+    def _connect(self, address: str, path: str, identity: links.Identity) -> Client:
+        old = self._clients.pop(address, None)
+        if old is not None:
+            old.retire()
+        try:
+            endpoint = links.read(path)
+        except ValueError as error:
+            raise CallFailed(str(error)) from None
+        if endpoint is None:
+            raise CallFailed(f"{self.name} has no link to {address}")
+        client = self._clients[address] = Client(endpoint, identity)
+        return client
+
+    def log(self, text: str) -> None:
+        """One line with the time of day on standard output, which the harness keeps as this server's log."""
+        print(f"{datetime.now():%H:%M:%S.%f} {self.name} {text}", flush=True)
+
+    async def close(self) -> None:
+        """Ends everything of this host, for a process that goes on without it."""
+        for server in self._servers:
+            server.close()
+        for channel in [*self.connections, *self._clients.values()]:
+            channel.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def ask_once(endpoint: links.Endpoint, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
+    """One call on a connection of its own, by someone who knows where the server listens (the harness, a tool)."""
+    client = Client(endpoint)
+    try:
+        return await client.ask(request, math.inf if timeout is None else timeout)
+    finally:
+        client.close()
