@@ -1,0 +1,153 @@
+"""What this machine offers: each probe tries the thing itself, in a moment, and says what follows from the answer."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+LANDLOCK_CREATE_RULESET: Final = 444
+"""The system call's number, the same on every architecture that Landlock supports."""
+LANDLOCK_VERSION: Final = 1
+"""The flag that asks for the version only."""
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+ENOUGH_FILES: Final = 4096
+"""Open files that a run with several workers may want at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    what: str
+    found: str
+    good: bool
+    """Whether the harness can do all it knows to do, as far as this goes."""
+    follows: str = ""
+    """What this means for a run, where it is not plain."""
+
+
+def examine() -> list[Finding]:
+    """All probes, one after the other: about half a second."""
+    return [
+        _python(),
+        _system(),
+        _cores(),
+        _memory(),
+        _files(),
+        _uvloop(),
+        _landlock(),
+        _namespaces(),
+        _cgroups(),
+        _timers(),
+    ]
+
+
+def _python() -> Finding:
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    return Finding("Python", f"{name} ({sys.executable})", sys.version_info >= (3, 11))
+
+
+def _system() -> Finding:
+    linux = sys.platform == "linux"
+    missing = "no subreaper or parent-death signal here: after a SIGKILL of the harness look for servers left behind"
+    return Finding(
+        "System", f"{platform.system()} {platform.release()}, {platform.machine()}", linux, "" if linux else missing
+    )
+
+
+def _cores() -> Finding:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Finding(
+        "Cores", str(usable), usable > 1, "" if usable > 1 else "use -n 2 and --patience 2 in the process world"
+    )
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+    return Finding(
+        "Memory", found, memory.available > 2**30, "" if memory.available > 2**30 else "use fewer workers (-n)"
+    )
+
+
+def _files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    best = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    found = f"{soft} ({'no limit' if best == sys.maxsize else best} at most)"
+    return Finding("Open files", found, best >= ENOUGH_FILES, "" if best >= ENOUGH_FILES else "use fewer workers (-n)")
+
+
+def _uvloop() -> Finding:
+    try:
+        return Finding("uvloop", importlib.metadata.version("uvloop"), True)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(
+            "uvloop", "not installed", False, "servers run on asyncio's own loop: slower, otherwise the same"
+        )
+
+
+def _landlock() -> Finding:
+    follows = "a submission can read files outside its own folder"
+    if sys.platform != "linux":
+        return Finding("Landlock", "Linux only", False, follows)
+    libc = ctypes.CDLL(None, use_errno=True)
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(LANDLOCK_VERSION))
+    if version < 1:
+        return Finding("Landlock", os.strerror(ctypes.get_errno()), False, follows)
+    return Finding("Landlock", f"version {version}", True)
+
+
+def _namespaces() -> Finding:
+    follows = "a submission can see other processes and reach the machine's network"
+    if sys.platform != "linux":
+        return Finding("Namespaces", "Linux only", False, follows)
+    attempt = (
+        "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True); "
+        f"print('ok' if libc.unshare({CLONE_NEWUSER | CLONE_NEWNET}) == 0 else os.strerror(ctypes.get_errno()))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-I", "-c", attempt], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return Finding(
+        "Namespaces", "user and network" if said == "ok" else said, said == "ok", "" if said == "ok" else follows
+    )
+
+
+def _cgroups() -> Finding:
+    follows = "memory and processes of a submission are limited one process at a time only"
+    try:
+        own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        folder = Path(f"/sys/fs/cgroup{own}")
+        if not (folder / "cgroup.procs").exists():
+            return Finding("Control groups", "version 2 is not mounted", False, follows)
+    except (OSError, StopIteration):
+        return Finding("Control groups", "no version 2", False, follows)
+    writable = os.access(folder / "cgroup.procs", os.W_OK)
+    return Finding(
+        "Control groups",
+        f"version 2, {'ours' if writable else 'not ours'} to change",
+        writable,
+        "" if writable else follows,
+    )
+
+
+def _timers() -> Finding:
+    late = []
+    for _ in range(100):
+        asked = time.perf_counter()
+        time.sleep(0.001)
+        late.append(time.perf_counter() - asked - 0.001)
+    typical, worst = statistics.median(late), max(late)
+    good = worst < 0.02
+    found = f"a sleep of 1 ms ends {typical * 1000:.2f} ms late, {worst * 1000:.2f} ms at worst"
+    return Finding("Timers", found, good, "" if good else "this machine is busy or slow: use --patience 2")
