@@ -35,6 +35,10 @@ class CallRefused(Exception):
     """
 
 
+class BadRequest(Exception):
+    """Raised by a handler that makes sense of a request's types but not of what it says. The caller is told why."""
+
+
 class Host(Protocol):
     """What the world gives to one server or client: a clock, randomness, tasks, and calls to others by name."""
 
@@ -56,7 +60,7 @@ class Host(Protocol):
         """Answers these requests from now on. Returns as soon as others can reach this server.
 
         Each request has a handler run of its own, beside those still waiting. An exception that escapes a handler
-        is this server's own mistake and stops it, with a traceback; a bad request never gets as far as a handler.
+        is this server's own mistake and stops it, with a traceback; all but `BadRequest`, which refuses the request.
         """
 
     async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:

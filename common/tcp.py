@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from common import links
-from common.host import CALL_TIMEOUT, CallFailed, CallRefused, Handlers
+from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handlers
 from common.wire import (
     LOST,
     MAX_FRAME,
@@ -229,11 +229,13 @@ class Served(Channel):
         try:
             request = self._methods.decode(frame)
         except ValueError as error:
-            if frame.msgid is not None:
-                self.send(encode_error(frame.msgid, str(error)))
+            self._refuse(frame.msgid, error)
             return
         try:
             outcome = self._handlers[type(request)](request)
+        except BadRequest as error:
+            self._refuse(frame.msgid, error)
+            return
         except Exception as error:  # a handler's mistake stops the server, as a panic does
             self._host.crash(error)
             return
@@ -245,9 +247,13 @@ class Served(Channel):
             self._answer(frame.msgid, outcome)
 
     async def _finish(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
-        reply = await outcome
+        try:
+            reply = await outcome
+        except BadRequest as error:
+            self._refuse(msgid, error)
+        else:
+            self._answer(msgid, reply)
         self._running -= 1
-        self._answer(msgid, reply)
         if self._reading_paused:
             self._throttle()
 
@@ -258,6 +264,10 @@ class Served(Channel):
         if self.backlog() > MAX_UNSENT:
             self.malformed(f"{self.backlog()} bytes of answers wait for a peer who does not read")
             self.abort()
+
+    def _refuse(self, msgid: int | None, error: Exception) -> None:
+        if msgid is not None:
+            self.send(encode_error(msgid, str(error)))
 
     # A peer that asks faster than it is answered, or does not read its answers, waits: its bytes stay in the socket.
 

@@ -1,0 +1,1 @@
+"""Lab 1: a view service, and a primary/backup key/value service that it watches over."""

@@ -1,0 +1,1 @@
+"""The primary/backup key/value service."""
