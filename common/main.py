@@ -105,7 +105,8 @@ def parse(words: list[str]) -> tuple[str, str, str, Path, dict[str, Any]]:
                 raise ValueError("no name before '='")
             arguments[key] = json.loads(text)
         except ValueError as error:
-            raise BadUsage(f"expected key=json (text in quotes, as in viewserver='\"vs\"'), got {pair!r}: {error}") from None
+            hint = "text goes in quotes, as in viewserver='\"vs\"'"
+            raise BadUsage(f"expected key=json ({hint}), got {pair!r}: {error}") from None
     return package, role, name, Path(net), arguments
 
 

@@ -60,7 +60,7 @@ class View(Record):
 
 
 class Ping(Request[View]):
-    """"I am alive, and `viewnum` is the newest view that I know." 0 says "I have just (re)started and know nothing".
+    """A server says that it is alive, and which view is the newest that it knows. 0: it just (re)started, and none.
 
     From the primary of view n, Ping(n) also acknowledges view n. The reply is the current view.
     """

@@ -67,7 +67,7 @@ class Channel(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Sends a frame at the end of this turn of the loop, or as soon as there is a connection."""
-        assert len(frame) <= MAX_FRAME, f"a message of {len(frame)} bytes is over the limit of {MAX_FRAME}: send it in parts"
+        assert len(frame) <= MAX_FRAME, f"expected messages of at most {MAX_FRAME} bytes, got {len(frame)}: send parts"
         self._unsent.append(frame)
         if len(self._unsent) == 1 and self.transport is not None:
             self.loop.call_soon(self._flush)
@@ -133,7 +133,9 @@ class Client(Channel):
         if self.closed:
             raise CallFailed(f"the connection to {self.endpoint.host}:{self.endpoint.port} is closed")
         if self.backlog() > MAX_UNSENT:
-            raise CallFailed(f"{self.backlog()} bytes already wait for {self.endpoint.host}:{self.endpoint.port}, who does not read")
+            raise CallFailed(
+                f"{self.backlog()} bytes wait for {self.endpoint.host}:{self.endpoint.port}, who does not read"
+            )
         msgid = next(self._msgids) & 0xFFFFFFFF
         future: asyncio.Future[R] = self.loop.create_future()
         self._calls[msgid] = (future, type(request), self.loop.time() + timeout)
@@ -167,7 +169,7 @@ class Client(Channel):
                 try:
                     future.set_result(decode_result(request, frame.result))
                 except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                    future.set_exception(CallRefused(f"the reply to {request.__name__} is not what it should be: {error}"))
+                    future.set_exception(CallRefused(f"the reply to {request.__name__} makes no sense: {error}"))
             elif frame.error == LOST:
                 future.set_exception(CallFailed(LOST))
             else:
@@ -322,7 +324,7 @@ class TcpHost:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
         """Runs a coroutine beside the others. An exception that escapes it stops the process."""
-        task = self._loop.create_task(self._guarded(coroutine), name=name or coroutine.__qualname__)
+        task = self._loop.create_task(self._guarded(coroutine), name=name or getattr(coroutine, "__qualname__", ""))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -22,14 +22,14 @@ R = TypeVar("R")
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes in one frame. A longer one ends the connection."""
 MAX_NESTING: Final = 1024
-"""Arrays and maps inside each other in one frame (the depth of msgpack's own stack). A deeper one ends the connection."""
+"""Arrays and maps inside each other in one frame (what msgpack itself can hold). A deeper one ends the connection."""
 LOST: Final = "network: the request or its reply was lost"
-"""The error by which a tap on a link tells the caller at once what a dropped connection would tell: no reply will come."""
+"""The error by which a tap on a link says at once what a dropped connection would: no reply will come."""
 
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
 
 
-class Record(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+class Record(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """A value inside a message: an array of its fields, in their order."""
 
 
@@ -96,7 +96,7 @@ def reply_type(request: type[Request[Any]]) -> Any:
     for base in getattr(request, "__orig_bases__", ()):
         if getattr(base, "__origin__", None) is Request:
             return get_args(base)[0]
-    raise TypeError(f"{request.__name__} does not say what its reply is: write class {request.__name__}(Request[TheReply])")
+    raise TypeError(f"expected class {request.__name__}(Request[TheReply]), got a class that names no reply")
 
 
 _reply_decoders: dict[type[Request[Any]], msgspec.msgpack.Decoder[Any]] = {}
@@ -124,7 +124,8 @@ class Methods:
         """The typed request in `frame`. Raises `ValueError`, in words for the caller, where it fits no method."""
         request = self._by_name.get(frame.method)
         if request is None:
-            raise ValueError(f"unknown method {frame.method[:100]!r}: this server answers {', '.join(sorted(self._by_name))}")
+            known = ", ".join(sorted(self._by_name))
+            raise ValueError(f"expected a method that this server has ({known}), got {frame.method[:100]!r}")
         decoder = _param_decoders.get(request)
         if decoder is None:
             decoder = _param_decoders[request] = msgspec.msgpack.Decoder(request)
@@ -156,7 +157,9 @@ def decode_frame(frame: bytes) -> RequestFrame | ResponseFrame:
             return _notification(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, IndexError) as error:
         raise Malformed(f"expected a MessagePack-RPC message, got {frame[:24]!r}: {error}") from None
-    raise Malformed(f"expected [0, msgid, method, params], [1, msgid, error, result] or [2, method, params], got {frame[:24]!r}")
+    raise Malformed(
+        f"expected [0, msgid, method, params], [1, msgid, error, result] or [2, method, params], got {frame[:24]!r}"
+    )
 
 
 def _msgid(number: int) -> int:
@@ -172,7 +175,9 @@ def _request(frame: bytes) -> RequestFrame:
 
 def _response(frame: bytes) -> ResponseFrame:
     _, msgid, error, result = _response_envelope.decode(frame)
-    return ResponseFrame(_msgid(msgid), error if error is None or isinstance(error, str) else repr(error)[:1000], result)
+    if error is not None and not isinstance(error, str):
+        error = repr(error)[:1000]
+    return ResponseFrame(_msgid(msgid), error, result)
 
 
 def _notification(frame: bytes) -> RequestFrame:
@@ -221,7 +226,9 @@ class FrameReader:
         except msgpack.OutOfData:
             pass
         except (msgpack.StackError, ValueError) as error:
-            raise Malformed(f"expected MessagePack nested at most {MAX_NESTING} deep, got bytes that are not: {error!r}") from None
+            raise Malformed(
+                f"expected MessagePack, nested {MAX_NESTING} deep at most, got other bytes: {error!r}"
+            ) from None
         if position == len(kept):
             if self._kept:
                 self._kept = bytearray()

@@ -2,10 +2,9 @@
 
 import asyncio
 
-from common.host import BadRequest, Host
+from common.host import Host
 from common.protocol import Append, Done, Get, Put, Value
 from lab1_pbservice.pbservice.clerk import Clerk
-from lab1_pbservice.pbservice.core import MAX_VALUE
 from lab1_pbservice.pbservice.server import PBServer
 from lab1_pbservice.viewservice.server import ViewServer
 
@@ -30,23 +29,16 @@ async def clerk(host: Host, viewserver: str) -> None:
             return Value(await client.get(request.key))
 
     async def put(request: Put) -> Done:
-        _check_size(request.value)
         async with one_at_a_time:
             await client.put(request.key, request.value)
         return Done()
 
     async def append(request: Append) -> Done:
-        _check_size(request.value)
         async with one_at_a_time:
             await client.append(request.key, request.value)
         return Done()
 
     await host.serve({Get: get, Put: put, Append: append})
-
-
-def _check_size(value: str) -> None:
-    if len(value) > MAX_VALUE:
-        raise BadRequest(f"expected a value of at most {MAX_VALUE} characters, got {len(value)}")
 
 
 ROLES = {"viewserver": viewserver, "pbserver": pbserver, "clerk": clerk}

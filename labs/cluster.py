@@ -133,7 +133,11 @@ class Cluster(ABC):
         return False
 
     async def until(
-        self, condition: Callable[[], Awaitable[T] | T], within: float, what: str | Callable[[], str], every: float = POLL
+        self,
+        condition: Callable[[], Awaitable[T] | T],
+        within: float,
+        what: str | Callable[[], str],
+        every: float = POLL,
     ) -> T:
         """Looks every so often until `condition()` is true, and returns what it gave.
 

@@ -1,4 +1,4 @@
-"""What can happen to a message. Decided here, by the seed, for both worlds; carried out by a tap or by the simulation."""
+"""What can happen to a message: decided here, by the seed, for both worlds. A tap or the simulation carries it out."""
 
 from dataclasses import dataclass
 from random import Random

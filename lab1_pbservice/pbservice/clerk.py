@@ -1,10 +1,14 @@
 """The clerk: asks the primary, again and again until it has an answer."""
 
-from typing import Final
+from typing import Final, TypeVar
 
-from common.host import CallFailed, Host
-from common.protocol import PING_INTERVAL, Done, GetView, Value
-from lab1_pbservice.pbservice.messages import NotPrimary, Read, Write
+from common.host import BadRequest, CallFailed, Host
+from common.protocol import PING_INTERVAL, GetView
+from common.wire import Request
+from lab1_pbservice.pbservice.core import MAX_VALUE
+from lab1_pbservice.pbservice.messages import NotPrimary, Read, TooLong, Write
+
+R = TypeVar("R")
 
 OPERATION_TIMEOUT: Final = 1.0
 """Seconds to wait for the primary before asking the view service whether it still is."""
@@ -23,10 +27,11 @@ class Clerk:
         self.client = host.random.getrandbits(62)
         self.seq = 0
 
+    # Every operation raises `BadRequest` if the service takes no value of that length.
+
     async def get(self, key: str) -> str:
         """The value of `key`, or the empty string if it was never written."""
         reply = await self._ask(Read(key))
-        assert isinstance(reply, Value), f"expected a value of {key!r}, got {reply}"
         return reply.value
 
     async def put(self, key: str, value: str) -> None:
@@ -38,10 +43,14 @@ class Clerk:
         await self._write(key, value, append=True)
 
     async def _write(self, key: str, value: str, append: bool) -> None:
+        if len(value) > MAX_VALUE:
+            raise _too_long(key, MAX_VALUE)
         self.seq += 1
-        await self._ask(Write(self.client, self.seq, key, value, append))
+        reply = await self._ask(Write(self.client, self.seq, key, value, append))
+        if isinstance(reply, TooLong):
+            raise _too_long(key, reply.limit)
 
-    async def _ask(self, request: Read | Write) -> Value | Done:
+    async def _ask(self, request: Request[R | NotPrimary]) -> R:
         pause = FIRST_PAUSE
         while True:
             try:
@@ -56,3 +65,7 @@ class Clerk:
             self.primary = ""
             await self.host.sleep(pause)
             pause = min(2 * pause, PING_INTERVAL)
+
+
+def _too_long(key: str, limit: int) -> BadRequest:
+    return BadRequest(f"expected values of at most {limit} characters, that of {key[:100]!r} would be longer")

@@ -13,16 +13,16 @@ primary, which only then answers, reads included. Two facts make the service lin
 A server that restarted, or was left out of a view, has forgotten everything, and none of this applies to it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from common.protocol import View
-from lab1_pbservice.pbservice.messages import Accepted, Forward, NotBackup, NotSynced, Transfer, Write
+from common.protocol import Done, Value, View
+from lab1_pbservice.pbservice.messages import Accepted, Forward, NotBackup, NotSynced, Read, TooLong, Transfer, Write
 
 MAX_PART: Final = 1_000_000
 """Characters of keys and values in one part of a transfer, unless a single value is longer."""
-MAX_VALUE: Final = 16_000_000
-"""Characters in one value. A write that would make a longer one is refused."""
+MAX_VALUE: Final = 4_000_000
+"""Characters in one value. A write that would make a longer one does nothing and is answered `TooLong`."""
 
 
 class Replica:
@@ -87,20 +87,20 @@ class Replica:
 
     # --- operations --------------------------------------------------------------------------------------------------
 
-    def read(self, key: str) -> str:
-        """The value of a key, or the empty string."""
-        return self.values.get(key, "")
+    def execute(self, operations: Sequence[Read | Write]) -> list[Value | Done | TooLong]:
+        """Executes the next batch of this view, in its order, and gives the replies."""
+        self.batch += 1
+        return [self._write(op) if isinstance(op, Write) else Value(self.values.get(op.key, "")) for op in operations]
 
-    def write(self, write: Write) -> None:
-        """Executes a write, unless it is one that was executed before."""
+    def _write(self, write: Write) -> Done | TooLong:
         if write.seq <= self.newest.get(write.client, 0):
-            return
+            return Done()  # executed before
+        value = self.values.get(write.key, "") + write.value if write.append else write.value
+        if len(value) > MAX_VALUE:
+            return TooLong(MAX_VALUE)
         self.newest[write.client] = write.seq
-        self.values[write.key] = self.read(write.key) + write.value if write.append else write.value
-
-    def too_long(self, write: Write) -> bool:
-        """Whether the value would be longer than the service takes."""
-        return len(write.value) + (len(self.read(write.key)) if write.append else 0) > MAX_VALUE
+        self.values[write.key] = value
+        return Done()
 
     # --- the backup's side -------------------------------------------------------------------------------------------
 
@@ -143,15 +143,9 @@ class Replica:
 
     # --- the primary's side ------------------------------------------------------------------------------------------
 
-    def forward(self, writes: list[Write]) -> Forward:
+    def forward(self, batch: Sequence[Read | Write]) -> Forward:
         """The next batch, for the backup. Within a view the same number must always mean the same writes."""
-        return Forward(self.view.viewnum, self.batch + 1, writes)
-
-    def execute(self, writes: Iterable[Write]) -> None:
-        """Executes the next batch, in its order."""
-        self.batch += 1
-        for write in writes:
-            self.write(write)
+        return Forward(self.view.viewnum, self.batch + 1, [op for op in batch if isinstance(op, Write)])
 
     def transfer(self) -> list[Transfer]:
         """All that a new backup needs, in parts."""

@@ -10,13 +10,19 @@ class NotPrimary(Reply):
     """Nothing was done: I am not the primary, or not yet, or no longer. Ask the view service who is."""
 
 
+class TooLong(Reply):
+    """Nothing was done: the value would have more than `limit` characters."""
+
+    limit: int
+
+
 class Read(Request[Value | NotPrimary]):
     """The value of a key. It may be asked again: each time it gives the value of that moment."""
 
     key: str
 
 
-class Write(Request[Done | NotPrimary]):
+class Write(Request[Done | TooLong | NotPrimary]):
     """Puts or appends `value`. `seq` counts the client's writes from 1; the same one again is executed once."""
 
     client: int

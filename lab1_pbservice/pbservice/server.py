@@ -11,12 +11,23 @@ until it tells us the same). When the view has changed, the batch goes back into
 """
 
 import asyncio
+from itertools import accumulate
 from typing import Final
 
-from common.host import BadRequest, CallFailed, Host, every
+from common.host import CallFailed, Host, every
 from common.protocol import DEAD_PINGS, PING_INTERVAL, Done, Ping, Value, View
-from lab1_pbservice.pbservice.core import MAX_VALUE, Replica
-from lab1_pbservice.pbservice.messages import Accepted, Forward, NotBackup, NotPrimary, NotSynced, Read, Transfer, Write
+from lab1_pbservice.pbservice.core import Replica
+from lab1_pbservice.pbservice.messages import (
+    Accepted,
+    Forward,
+    NotBackup,
+    NotPrimary,
+    NotSynced,
+    Read,
+    TooLong,
+    Transfer,
+    Write,
+)
 
 PING_TIMEOUT: Final = 2 * PING_INTERVAL
 PEER_TIMEOUT: Final = 1.0
@@ -26,7 +37,7 @@ RETRY_PAUSE: Final = 0.02
 MAX_BATCH: Final = 4_000_000
 """Characters of values in one batch, unless a single write is longer."""
 
-Outcome = Value | Done | NotPrimary
+Outcome = Value | Done | TooLong | NotPrimary
 
 
 class PBServer:
@@ -70,8 +81,6 @@ class PBServer:
         """A clerk wants something. The answer comes when the primary's hand gets to it."""
         if not self.replica.is_primary:
             return NotPrimary()
-        if isinstance(request, Write) and self.replica.too_long(request):
-            raise BadRequest(f"expected values of at most {MAX_VALUE} characters, {request.key[:100]!r} would be longer")
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append((request, outcome))
         self._work.set()
@@ -137,30 +146,25 @@ class PBServer:
     async def do_batch(self) -> None:
         """Takes what waits, has the backup do it, does it, answers."""
         view = self.replica.view
-        batch = self._take()
-        if view.backup and not await self.forward([request for request, _ in batch if isinstance(request, Write)]):
-            self._queue[:0] = batch
+        taken = self._take()
+        batch = [request for request, _ in taken]
+        if view.backup and not await self.forward(batch):
+            self._queue[:0] = taken
             return
-        self.replica.execute(())
-        for request, outcome in batch:
-            if isinstance(request, Write):
-                self.replica.write(request)
+        for (_, outcome), reply in zip(taken, self.replica.execute(batch), strict=True):
             if not outcome.done():
-                outcome.set_result(Done() if isinstance(request, Write) else Value(self.replica.read(request.key)))
+                outcome.set_result(reply)
 
     def _take(self) -> list[tuple[Read | Write, asyncio.Future[Outcome]]]:
-        size = 0
-        for count, (request, _) in enumerate(self._queue, start=1):
-            size += len(request.value) if isinstance(request, Write) else 0
-            if size >= MAX_BATCH:
-                break
+        sizes = accumulate(len(request.value) if isinstance(request, Write) else 0 for request, _ in self._queue)
+        count = sum(size <= MAX_BATCH for size in sizes) or 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
 
-    async def forward(self, writes: list[Write]) -> bool:
+    async def forward(self, batch: list[Read | Write]) -> bool:
         """Has the backup execute a batch. Gives False when the view has changed and the batch must meet the new one."""
         view = self.replica.view
-        request = self.replica.forward(writes)
+        request = self.replica.forward(batch)
         while self.replica.view == view:
             try:
                 reply = await self.host.call(view.backup, request, timeout=PEER_TIMEOUT)
@@ -168,9 +172,7 @@ class PBServer:
                 await self.host.sleep(RETRY_PAUSE)
                 continue
             if isinstance(reply, Accepted):
-                # In the meantime the view may have changed. The backup confirmed in the old one, which is what counts,
-                # but if that is no longer ours to execute, the clerk has to ask the new primary.
-                return self.replica.view == view
+                return self.replica.view == view  # it may have changed while we waited
             if isinstance(reply, NotSynced):
                 await self.synchronise()
             else:

@@ -35,5 +35,5 @@ class ViewServer:
 
     def _log_change(self) -> None:
         if self._logged != self.service.view:
-            self._logged = self.service.view
-            self.host.log(f"view {self._logged.viewnum}: primary {self._logged.primary}, backup {self._logged.backup or 'none'}")
+            view = self._logged = self.service.view
+            self.host.log(f"view {view.viewnum}: primary {view.primary}, backup {view.backup or 'none'}")
