@@ -1,0 +1,286 @@
+"""The process world: every server is a process, every link a file, every fault something that really happens."""
+
+import asyncio
+import math
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import psutil
+
+from common import links
+from common.host import CallFailed
+from common.tcp import Client
+from common.wire import Request
+from labs.cluster import Cluster, NotInTime, ServerStopped
+from labs.process.processes import Keeper, Process
+from labs.process.taps import Tap
+
+R = TypeVar("R")
+
+LISTEN_LIMIT: Final = 10.0
+"""Seconds within which a started server must have published its socket file."""
+LOG_TAIL: Final = 40
+"""Lines of a server's log that are shown when it stopped."""
+
+
+class Server:
+    """What the harness knows of one server."""
+
+    def __init__(self, role: str, arguments: dict[str, Any]) -> None:
+        self.role = role
+        self.arguments = arguments
+        self.process: Process | None = None
+        """The process that was started last, or None before the first."""
+        self.killed = False
+        """Whether the harness has ended that process itself."""
+        self.endpoint: links.Endpoint | None = None
+        """Where it listens. None while it does not run."""
+        self.client: Client | None = None
+        """The harness's own connection to it."""
+
+
+class ProcessCluster(Cluster):
+    """A cluster of processes, with its own folder: `net` for the links, `logs` for what the servers print.
+
+    Close it, or use it as an async context manager: then nothing is left of it but the logs.
+    """
+
+    world = "process"
+
+    def __init__(
+        self, package: str, keeper: Keeper, seed: int = 0, folder: Path | None = None, patience: float = 1.0
+    ) -> None:
+        super().__init__(package, seed, folder, patience)
+        self._is_temporary = folder is None
+        self._root = root = Path(tempfile.mkdtemp(prefix="lab-")) if folder is None else folder.absolute()
+        self.net = root / "net"
+        self.logs = root / "logs"
+        for place in (self.net, self.logs):
+            place.mkdir(parents=True, exist_ok=True)
+        self._keeper = keeper
+        self._servers: dict[str, Server] = {}
+        self._tapped: dict[tuple[str, str], Tap] = {}
+        """Taps stay, with their counts, when their link is no longer tapped."""
+        self._began = time.monotonic()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Kills everything and deletes all socket files. Raises `AssertionError` if a process is still there."""
+        running = [server for server in self._servers.values() if server.process and server.process.how is None]
+        for server in running:
+            server.killed = True
+        await self._keeper.kill(*(server.process for server in running if server.process))
+        for tap in self._tapped.values():
+            await tap.close()
+        for server in self._servers.values():
+            if server.client is not None:
+                server.client.close()
+        await asyncio.sleep(0)  # closed connections are gone one turn later
+        shutil.rmtree(self.net)
+        if self._is_temporary:
+            shutil.rmtree(self._root)
+        for name, server in self._servers.items():
+            assert server.process is None or server.process.how is not None, f"{name} is still there after SIGKILL"
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    # --- servers -----------------------------------------------------------------------------------------------------
+
+    async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
+        self._servers[links.check_name(name)] = Server(role, arguments)
+        await self._launch(name)
+
+    async def _restart(self, name: str) -> None:
+        self.check()
+        if self.running(name):
+            raise ValueError(f"expected a server that was killed, but {name} runs")
+        await self._launch(name)
+
+    async def _launch(self, name: str) -> None:
+        server = self._servers[name]
+        own = self.net / name / name
+        own.unlink(missing_ok=True)
+        self._mark(name, f"start as {server.role}")
+        server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
+        server.killed = False
+        server.endpoint = await self._listening(name, server.process)
+        if not self.link(name, name).up:
+            own.unlink(missing_ok=True)
+
+    async def _listening(self, name: str, process: Process) -> links.Endpoint:
+        """Waits for the server's socket file. Raises `ServerStopped` or `NotInTime`."""
+        own = self.net / name / name
+        limit = LISTEN_LIMIT * self.patience
+        deadline = time.monotonic() + limit
+        pause = 0.0005
+        trouble = "there is none"
+        while time.monotonic() < deadline:
+            self.check()
+            try:
+                endpoint = links.read(own)
+            except ValueError as error:
+                trouble = str(error)
+            else:
+                if endpoint is not None:
+                    return endpoint
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, 0.02)
+        raise NotInTime(
+            f"waited {limit:g} s for {name} to listen and to write its socket file net/{name}/{name}: {trouble}\n"
+            f"{self._tail(name)}"
+        )
+
+    async def kill(self, name: str) -> None:
+        server = self._servers[name]
+        if server.process is None or server.process.how is not None:
+            return
+        server.killed = True
+        server.endpoint = None
+        await self._keeper.kill(server.process)
+        self._mark(name, "killed")
+        if server.client is not None:
+            server.client.close()
+        # The port is free for anyone now: no link may lead to it.
+        for src in self.names:
+            self._relink(src, name)
+
+    def pause(self, name: str) -> None:
+        self._signal(name, signal.SIGSTOP)
+        self._mark(name, "paused")
+
+    def resume(self, name: str) -> None:
+        self._signal(name, signal.SIGCONT)
+        self._mark(name, "resumed")
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        process = self._servers[name].process
+        if process is None or process.how is not None:
+            self.check()
+            raise ValueError(f"expected a running server, but {name} does not run")
+        os.killpg(process.pid, number)
+
+    def running(self, name: str) -> bool:
+        process = self._servers[name].process
+        return process is not None and process.how is None
+
+    def check(self) -> None:
+        for name, server in self._servers.items():
+            if server.process is not None and server.process.how is not None and not server.killed:
+                raise ServerStopped(
+                    f"{name} ({server.role}) ended by itself: {server.process.how}. A server runs until it is killed.\n"
+                    f"{self._tail(name)}"
+                )
+
+    def memory(self, name: str) -> int:
+        process = self._servers[name].process
+        if process is None or process.how is not None:
+            return 0
+        root = psutil.Process(process.pid)
+        return sum(_memory(each) for each in [root, *root.children(recursive=True)])
+
+    def log(self, name: str) -> str:
+        try:
+            return self._log_file(name).read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _log_file(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _mark(self, name: str, event: str) -> None:
+        with self._log_file(name).open("a") as log:
+            log.write(f"--- {self.now():.3f} s: {event}\n")
+
+    def _tail(self, name: str) -> str:
+        lines = self.log(name).splitlines()[-LOG_TAIL:]
+        return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line}" for line in lines)
+
+    async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+        server = self._servers[address]
+        if server.endpoint is None:
+            self.check()
+            raise CallFailed(f"{address} does not run")
+        if server.client is None or server.client.closed or server.client.endpoint != server.endpoint:
+            server.client = Client(server.endpoint)
+        client = server.client
+        try:
+            return await client.ask(request, math.inf if timeout is None else timeout)
+        except CallFailed:
+            if client.closed and server.process is not None and not server.killed:
+                # The connection ends a moment before the process does. If that is why, say so.
+                with_end = self.spawn(server.process.ended.wait())
+                await asyncio.wait([with_end], timeout=1.0)
+                with_end.cancel()
+                self.check()
+            raise
+
+    # --- network -----------------------------------------------------------------------------------------------------
+
+    def calls(self, dst: str) -> int:
+        return sum(tap.seen for (_, tapped), tap in self._tapped.items() if tapped == dst)
+
+    def _relink(self, src: str, dst: str) -> None:
+        link = self.link(src, dst)
+        tap = self._tapped.get((src, dst))
+        if link.tap is not None and src != dst:
+            if tap is None:
+                tap = self._tapped[src, dst] = self._make_tap(src, dst)
+            tap.faults = link.tap
+        if tap is not None:
+            if link.held and link.tap is not None:
+                tap.hold()
+            else:
+                tap.release()
+        endpoint = self._servers[dst].endpoint if dst in self._servers else None
+        path = self.net / src / dst
+        if not link.up or endpoint is None:
+            path.unlink(missing_ok=True)
+        elif link.tap is not None and tap is not None:
+            _hard_link(tap.file, path)
+        elif src != dst and (self.net / dst / dst).exists():
+            _hard_link(self.net / dst / dst, path)
+        elif links.look(path) is None:
+            links.publish(self.net, src, dst, endpoint)
+
+    def _make_tap(self, src: str, dst: str) -> Tap:
+        return Tap(self.net, src, dst, lambda: self._servers[dst].endpoint, Random(f"tap {self.seed} {src} {dst}"))
+
+
+def _hard_link(source: Path, target: Path) -> None:
+    """Makes `target` the same file as `source`, whatever it was before, without a moment in which it is missing."""
+    if links.look(source) == links.look(target):
+        return
+    target.parent.mkdir(exist_ok=True)
+    draft = target.parent / f".{target.name}.link"
+    draft.unlink(missing_ok=True)
+    draft.hardlink_to(source)
+    draft.rename(target)
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -1,0 +1,232 @@
+"""The keeper: a process that has a lab imported, forks one server of it per command, and lets none of them escape.
+
+The harness talks to it over one socket, a line of JSON per message. To start a server the keeper forks, which takes
+a millisecond where a fresh interpreter takes a hundred; so it stays single-threaded and out of asyncio. It inherits
+whatever its servers leave behind: a child that is no server is a stray, and dies. When the socket ends, because the
+harness closed it or died in any way, the keeper kills all that is left, deletes the socket files, and goes.
+
+    python -m labs.process.keeper PACKAGE SOCKET SECONDS [FOLDER …]
+
+SOCKET is an inherited file descriptor, SECONDS the time that importing PACKAGE may take; FOLDERs go to the front of
+the module path, so that a submission's packages are found before the reference's.
+
+    harness says    {"id": 1, "do": "start", "argv"?, "role", "name", "net", "log", "arguments"}
+                    {"id": 2, "do": "kill", "pids": [2345]}
+    keeper says     {"ready": true} or {"failed": "why, with traceback"}
+                    {"id": 1, "pid": 2345} or {"id": 1, "failed": "why"}
+                    {"id": 2}
+                    {"ended": 2345, "how": "exit status 1"}
+"""
+
+import contextlib
+import faulthandler
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from common import main as common_main
+from labs.process import system
+
+
+class Keeper:
+    """Forks servers on command and kills them with everything that they started."""
+
+    def __init__(self, package: str, control: socket.socket) -> None:
+        self._package = package
+        self._control = control
+        self._pid = os.getpid()
+        self._servers: set[int] = set()
+        self._nets: set[str] = set()
+        self._received = b""
+        self._signals, self._wakeup = os.pipe()
+        for end in (self._signals, self._wakeup):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)  # its number arrives in the pipe
+
+    def run(self) -> None:
+        """Does as it is told until the socket ends or SIGTERM comes, then clears up."""
+        try:
+            while self._turn():
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the harness is gone
+        finally:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._kill(list(self._servers))
+            for net in self._nets:
+                shutil.rmtree(net, ignore_errors=True)
+
+    def _turn(self) -> bool:
+        ready, _, _ = select.select([self._control.fileno(), self._signals], [], [])
+        if self._signals in ready:
+            if signal.SIGTERM in os.read(self._signals, 4096):
+                return False
+            self._reap()
+        if self._control.fileno() in ready:
+            data = self._control.recv(65536)
+            if not data:
+                return False
+            *lines, self._received = (self._received + data).split(b"\n")
+            for line in lines:
+                self._obey(json.loads(line))
+        return True
+
+    def _say(self, **message: Any) -> None:
+        self._control.sendall(json.dumps(message).encode() + b"\n")
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        if command["do"] == "start":
+            try:
+                self._say(id=command["id"], pid=self._start(command))
+            except BlockingIOError as error:
+                self._say(id=command["id"], failed=f"the system gives us no more processes: {error}")
+        else:
+            self._kill(command["pids"])
+            self._say(id=command["id"])
+
+    def _start(self, command: dict[str, Any]) -> int:
+        self._nets.add(command["net"])
+        pid = os.fork()
+        if pid == 0:
+            self._become(command)
+        self._servers.add(pid)
+        return pid
+
+    def _become(self, command: dict[str, Any]) -> NoReturn:
+        """Makes this fresh child the server. Never returns into the keeper's own code."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setsid()
+            system.die_with_parent(self._pid)
+            # The server inherits what it starts, so that nothing is lost of it before the keeper inherits it all.
+            system.become_subreaper()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            self._control.close()
+            os.close(self._signals)
+            os.close(self._wakeup)
+            _redirect(command["log"])
+            os.chdir(Path(command["net"]).parent)
+            if command.get("argv"):
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                os.execvp(command["argv"][0], command["argv"])
+            common_main.run(self._package, command["role"], command["name"], Path(command["net"]), command["arguments"])
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if not isinstance(end.code, int | None):
+                print(end.code, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status & 0xFF)
+
+    def _reap(self) -> None:
+        """Notes who ended by itself, and kills what it left behind."""
+        ended = False
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                ended = self._note(pid, status) or ended
+        if ended:
+            self._kill_strays()
+
+    def _note(self, pid: int, status: int) -> bool:
+        if pid not in self._servers:
+            return False
+        self._servers.remove(pid)
+        code = os.waitstatus_to_exitcode(status)
+        self._say(ended=pid, how=f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}")
+        return True
+
+    def _kill(self, pids: list[int]) -> None:
+        """Kills servers and all their descendants. Returns when they are gone."""
+        there = [pid for pid in pids if pid in self._servers]
+        for pid in there:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            system.kill(pid)  # it may not have its own group yet
+        ended = [os.waitpid(pid, 0) for pid in there]
+        self._kill_strays()
+        for pid, status in ended:
+            self._note(pid, status)
+
+    def _kill_strays(self) -> None:
+        """Kills every child that is no server: what a dead server had started. Its own children come to us next."""
+        while strays := [pid for pid in system.children(self._pid) if pid not in self._servers]:
+            for pid in strays:
+                system.kill(pid)
+            for pid in strays:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+
+def _redirect(log: str) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(null)
+    os.close(out)
+    # What was printed must be in the log when SIGKILL comes.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def load(package: str, seconds: float) -> str | None:
+    """Imports all that servers of the package need. Returns what went wrong, or None.
+
+    If it takes longer than `seconds`, this process ends with a traceback of where it hangs on standard error.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        common_main.prepare(package)
+    except common_main.BadUsage as error:
+        return str(error)
+    except BaseException:  # an import may even call sys.exit
+        return traceback.format_exc()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    if threading.active_count() > 1:
+        names = ", ".join(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+        return f"importing {package} starts a thread ({names}), which no server would have: start it in the role"
+    return None
+
+
+def main() -> None:
+    """The command."""
+    package, descriptor, seconds, *folders = sys.argv[1:]
+    system.become_subreaper()
+    # Ours is imported already: a submission's modules can stand in for nothing that the keeper itself uses.
+    sys.path[:0] = folders
+    control = socket.socket(fileno=int(descriptor))
+    failure = load(package, float(seconds))
+    with control:
+        keeper = Keeper(package, control)
+        if failure is None:
+            gc.collect()
+            gc.freeze()  # the collector of a server then leaves these pages shared
+            control.sendall(b'{"ready": true}\n')
+            keeper.run()
+        else:
+            control.sendall(json.dumps({"failed": failure}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The harness's side of the keeper: starting and killing servers, and learning that one has ended."""
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from labs.process import leftovers, system
+
+IMPORT_LIMIT: Final = 30.0
+"""Seconds that importing a lab's package may take."""
+ANSWER_LIMIT: Final = 30.0
+"""Seconds within which a keeper does what it is told. It takes milliseconds."""
+
+
+class NotImported(AssertionError):
+    """The lab's package cannot be imported. The text holds the traceback."""
+
+
+class KeeperFailed(Exception):
+    """The keeper ended or does not answer. What it ran is dead; the next start begins with a new keeper."""
+
+
+class Process:
+    """One server process."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name = name
+        self.pid = pid
+        self.how: str | None = None
+        """How it ended, in words such as "signal SIGKILL". None while it runs."""
+        self.ended = asyncio.Event()
+
+    def end(self, how: str) -> None:
+        """Notes that it is gone."""
+        self.how = how
+        self.ended.set()
+
+
+class Keeper:
+    """Starts servers of one lab by way of a keeper process, which is started when first needed.
+
+    Used by one event loop at a time, and by any number of loops one after another.
+    """
+
+    _pids: ClassVar[set[int]] = set()
+    """The keeper processes of this process that should be alive."""
+
+    def __init__(
+        self, package: str, run: str, folders: Iterable[Path] = (), import_limit: float = IMPORT_LIMIT
+    ) -> None:
+        self.package = package
+        self.run = run
+        """The run's id: all that the keeper starts carries it in its environment as LAB_RUN."""
+        self._folders = [str(folder.absolute()) for folder in folders]
+        self._import_limit = import_limit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output = ""
+        self._failure: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready: asyncio.Future[None]
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._numbers = itertools.count(1)
+        self._processes: dict[int, Process] = {}
+        self._received = b""
+        self._is_ready = False
+
+    # --- what a cluster asks of it -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Starts the keeper process unless it runs. Raises `NotImported`, again each time once it has happened."""
+        if self._process is None:
+            if self._failure is not None:
+                raise NotImported(self._failure)
+            self._spawn()
+        self._attach()
+        try:
+            async with asyncio.timeout(self._import_limit + ANSWER_LIMIT):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            self.close()
+            raise KeeperFailed(f"the keeper of {self.package} was not ready in time: {self._output}") from None
+
+    async def start(
+        self, role: str, name: str, arguments: dict[str, Any], net: Path, log: Path, argv: list[str] | None = None
+    ) -> Process:
+        """Starts a role as a process, or the command line `argv` in its place. Its output is appended to `log`.
+
+        Both paths are absolute. Raises `NotImported` and `KeeperFailed`.
+        """
+        await self.open()
+        answer = await self._ask(
+            do="start", role=role, name=name, arguments=arguments, argv=argv, net=str(net), log=str(log)
+        )
+        if "failed" in answer:
+            raise KeeperFailed(f"{name} could not be started: {answer['failed']}")
+        process = self._processes[answer["pid"]] = Process(name, answer["pid"])
+        return process
+
+    async def kill(self, *processes: Process) -> None:
+        """Kills servers with all that they started. Returns when they are gone."""
+        alive = [process.pid for process in processes if process.how is None]
+        if alive and self._process is not None:
+            self._attach()
+            await self._ask(do="kill", pids=alive)
+
+    def close(self) -> None:
+        """Ends the keeper with everything that it runs, and makes sure of it. It may be opened again."""
+        if self._process is not None:
+            self._lost("its keeper was closed")
+
+    # --- the conversation --------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        system.become_subreaper()  # should somebody kill the keeper, its orphans come to us
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the keeper)
+        root = str(Path(__file__).parents[2])
+        environment = dict(os.environ, LAB_RUN=self.run)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        arguments = [self.package, str(theirs.fileno()), str(self._import_limit), *self._folders]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "labs.process.keeper", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a Ctrl-C at the terminal is the harness's to handle
+            )
+        self._pids.add(self._process.pid)
+        self._received = b""
+        self._loop = None
+        self._is_ready = False
+
+    def _attach(self) -> None:
+        """Listens to the keeper on the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        self._detach()
+        self._loop = loop
+        self._answers.clear()
+        self._ready = loop.create_future()
+        if self._is_ready:
+            self._ready.set_result(None)
+        loop.add_reader(self._socket.fileno(), self._readable)
+
+    def _detach(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket.fileno())
+        self._loop = None
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._lost("its keeper ended unexpectedly")
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "id" in message:
+            answer = self._answers.pop(message["id"], None)
+            if answer is not None and not answer.done():
+                answer.set_result(message)
+        elif "ended" in message:
+            process = self._processes.pop(message["ended"], None)
+            if process is not None:
+                process.end(message["how"])
+        elif "ready" in message:
+            self._is_ready = True
+            self._ready.set_result(None)
+        else:
+            self._failure = f"{self.package} cannot be imported:\n{message['failed']}"
+
+    async def _ask(self, **command: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = future
+        try:
+            self._socket.sendall(json.dumps({"id": number, **command}).encode() + b"\n")
+            async with asyncio.timeout(ANSWER_LIMIT):
+                await future
+        except (TimeoutError, OSError) as error:
+            self._lost(f"its keeper does not answer: {error!r}")
+            raise KeeperFailed(f"the keeper of {self.package} did not answer in {ANSWER_LIMIT:g} s") from None
+        return future.result()
+
+    def _lost(self, reason: str) -> None:
+        """The keeper is gone or has to go: ends it, and all that it ran."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._detach()
+        self._socket.close()
+        try:
+            process.wait(ANSWER_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._pids.discard(process.pid)
+        leftovers.kill_orphans(self.run, self._pids)
+        self._log.seek(0)
+        self._output = self._log.read().decode(errors="replace")
+        self._log.close()
+        self._tell(f"{reason} ({process.returncode})")
+
+    def _tell(self, reason: str) -> None:
+        """Tells all who wait that the keeper is gone."""
+        for server in self._processes.values():
+            server.end(reason)
+        self._processes.clear()
+        answers, self._answers = self._answers, {}
+        waiting: list[asyncio.Future[Any]] = list(answers.values())
+        if not self._is_ready:
+            self._failure = self._failure or f"importing {self.package} ended the process:\n{self._output}"
+            if not self._ready.done():
+                self._ready.set_exception(NotImported(self._failure))
+        for future in waiting:
+            if not future.done():
+                future.set_exception(KeeperFailed(f"the keeper of {self.package} ended: {reason}\n{self._output}"))
+
+
+class Keepers:
+    """The keepers of one harness process, one for each lab and submission. They serve test after test."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self._keepers: dict[tuple[str, tuple[Path, ...]], Keeper] = {}
+
+    def get(self, package: str, folders: Iterable[Path] = ()) -> Keeper:
+        """The keeper of a lab whose packages are looked for in `folders` first."""
+        key = (package, tuple(folder.absolute() for folder in folders))
+        if key not in self._keepers:
+            self._keepers[key] = Keeper(package, self.run, key[1])
+        return self._keepers[key]
+
+    def close(self) -> None:
+        """Ends them all."""
+        for keeper in self._keepers.values():
+            keeper.close()
