@@ -1,0 +1,33 @@
+"""The graded suites, and which of them somebody means who names a lab, a package or a suite."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One service's graded tests: `tests/graded/<lab>/test_<name>.py`."""
+
+    name: str
+    lab: str
+    package: str
+    """The package whose roles the tests start."""
+    title: str
+
+
+SUITES: Final = (
+    Suite("viewservice", "lab1", "lab1_pbservice", "The view service"),
+    Suite("pbservice", "lab1", "lab1_pbservice", "The primary/backup key/value service"),
+)
+
+
+def find_suites(name: str) -> tuple[Suite, ...]:
+    """The suites of a lab ("lab1"), of a package ("lab1_pbservice"), or the one suite of that name.
+
+    Raises `ValueError`, in words for the user, where nothing has that name.
+    """
+    found = tuple(suite for suite in SUITES if name in (suite.name, suite.lab, suite.package))
+    if not found:
+        names = dict.fromkeys([*(suite.lab for suite in SUITES), *(suite.name for suite in SUITES)])
+        raise ValueError(f"expected a lab or a suite ({', '.join(names)}), got {name!r}")
+    return found
