@@ -1,0 +1,175 @@
+"""SimCluster: the cluster of a graded test, in the simulated world."""
+
+import asyncio
+import gc
+import importlib
+import sys
+from contextvars import copy_context
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from common.host import CallFailed
+from common.wire import Request
+from labs.cluster import Cluster, ServerStopped
+from labs.sim.loop import SimLoop, all_tasks
+from labs.sim.network import Network, Process, SimHost
+from labs.sim.trace import Trace
+
+R = TypeVar("R")
+
+START_SECONDS: Final = 0.002
+"""How long it takes until a new process runs."""
+
+
+class SimCluster(Cluster):
+    """Servers and clerks as coroutines of one virtual-time loop."""
+
+    world: Literal["process", "sim"] = "sim"
+
+    def __init__(
+        self, package: str, seed: int, loop: SimLoop, trace: Trace, folder: Path | None = None, patience: float = 1.0
+    ) -> None:
+        super().__init__(package, seed, folder, patience)
+        self._loop = loop
+        self.network = Network(loop, seed, trace)
+        self.network.on_crash = self._on_crash  # type: ignore[method-assign]
+        self._roles = importlib.import_module(f"{package}.roles").ROLES
+        self._started: dict[str, tuple[str, bytes, int]] = {}
+        """For each name: role, arguments (encoded: a process shares no objects), and how often it was started."""
+        self._logs: dict[str, list[str]] = {}
+        self._paused: set[str] = set()
+        self._harness = Process("the harness", 0, self.network, [], copy_context())
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._stopped: list[Process] = []
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return self._loop.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self.check()
+
+    # --- servers -----------------------------------------------------------------------------------------------------
+
+    async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
+        if role not in self._roles:
+            raise ValueError(f"expected a role of {self.package} ({', '.join(self._roles)}), got {role!r}")
+        self._started[name] = (role, msgspec.msgpack.encode(arguments), 0)
+        self._logs[name] = []
+        await self._launch(name)
+
+    async def _restart(self, name: str) -> None:
+        if self.running(name):
+            raise ValueError(f"expected a server that was killed, but {name} runs")
+        await self._launch(name)
+
+    async def _launch(self, name: str) -> None:
+        role, arguments, incarnation = self._started[name]
+        self._started[name] = (role, arguments, incarnation + 1)
+        self.network.note("start", name, text=role)
+        process = Process(name, incarnation, self.network, self._logs[name])
+        self.network.processes[name] = process
+        await asyncio.sleep(START_SECONDS)
+        self.network.set_link(name, name, self.link(name, name))
+        main = process.run(process.context.run(self._roles[role], process.host, **msgspec.msgpack.decode(arguments)))
+        await asyncio.wait([main, process.serving], return_when=asyncio.FIRST_COMPLETED)
+        self.check()
+        if process.handlers is None and process.alive:
+            process.end()
+            raise ServerStopped(
+                f"{name} ({role}) ended before it served anything: its role has to call host.serve(...)"
+            )
+        if process.handlers is None:
+            raise CallFailed(f"{name} was killed while it started")
+
+    async def kill(self, name: str) -> None:
+        process = self.network.processes[name]
+        self._paused.discard(name)
+        if process.alive:
+            self.network.note("kill", name)
+            process.end()
+
+    def pause(self, name: str) -> None:
+        if self.running(name) and name not in self._paused:
+            self._paused.add(name)
+            self.network.note("pause", name)
+            self._loop.stop_owner(self.network.processes[name])
+
+    def resume(self, name: str) -> None:
+        if name in self._paused:
+            self._paused.discard(name)
+            self.network.note("resume", name)
+            self._loop.resume_owner(self.network.processes[name])
+
+    def running(self, name: str) -> bool:
+        process = self.network.processes.get(name)
+        return process is not None and process.alive
+
+    def check(self) -> None:
+        for process in self._stopped:
+            raise ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}")
+
+    def _on_crash(self, process: Process) -> None:
+        """A test that waits for an answer of the harness's own call need not wait any longer."""
+        self._stopped.append(process)
+        self._paused.discard(process.name)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}"))
+
+    def memory(self, name: str) -> int:
+        process = self.network.processes[name]
+        tasks = [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
+        return deep_size([process.handlers, *(task.get_coro() for task in tasks)])
+
+    def log(self, name: str) -> str:
+        return "".join(self._logs[name])
+
+    async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+        call = self.network.call(self._harness, address, request, timeout, control=True)
+        self._waiting[call.number] = call.future
+        try:
+            return await call.future
+        finally:
+            del self._waiting[call.number]
+            if call.timer is not None:
+                call.timer.cancel()
+
+    # --- network -----------------------------------------------------------------------------------------------------
+
+    def calls(self, dst: str) -> int:
+        return self.network.counted.get(dst, 0)
+
+    def _relink(self, src: str, dst: str) -> None:
+        self.network.set_link(src, dst, self.link(src, dst))
+
+
+_SHARED: Final = (ModuleType, type, SimHost, Process, SimLoop, asyncio.Future)
+
+
+def deep_size(roots: list[Any]) -> int:
+    """Bytes of all objects that these lead to, each counted once: approximately what a process holds for itself.
+
+    Code, types, modules and the world are not followed. What is reachable only from callbacks is missed.
+    """
+    seen: set[int] = set()
+    size = 0
+    pending: list[Any] = list(roots)
+    while pending:
+        thing = pending.pop()
+        if id(thing) in seen or isinstance(thing, _SHARED):
+            continue
+        seen.add(id(thing))
+        size += sys.getsizeof(thing)
+        if isinstance(thing, FunctionType):
+            pending.extend(thing.__closure__ or ())
+        elif isinstance(thing, msgspec.Struct):  # the garbage collector, asked below, does not look into most of them
+            pending.extend(getattr(thing, field) for field in thing.__struct_fields__)
+        else:
+            pending.extend(gc.get_referents(thing))
+    return size

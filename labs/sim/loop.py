@@ -1,0 +1,386 @@
+"""SimLoop: an asyncio event loop whose clock is a number.
+
+Nothing ever really waits. Callbacks that are ready run in the order in which they became so; when none is, the clock
+jumps to the next timer. Timers are ordered by time, then by when they were set, so one program has one schedule.
+
+Every callback belongs to the simulated process in whose context it runs (`OWNER`). A process is stopped by taking all
+its callbacks, present and future, out of the schedule; killing it is stopping it for ever. Hence no `finally` of a
+killed process ever runs, as none would after SIGKILL.
+"""
+
+import asyncio
+import heapq
+import sys
+from asyncio import events
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from contextvars import Context, ContextVar, copy_context
+from itertools import count
+from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
+
+from labs.sim.errors import (
+    USE_CALL,
+    USE_CLUSTER,
+    Deadlock,
+    NotSimulated,
+    Runaway,
+    SimulationError,
+    TimeLimit,
+    await_chain,
+    caller,
+    is_own_code,
+    place,
+)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+STEPS_AT_ONE_INSTANT: Final = 1_000_000
+"""So many callbacks without the clock moving mean that somebody runs in circles."""
+FEW_TIMERS: Final = 1000
+"""Cancelled timers are swept out of the schedule once they are so many, and most of it."""
+
+OWNER: ContextVar[Any] = ContextVar("owner", default=None)
+"""The simulated process that the running code belongs to. None: the test."""
+
+
+class SimHandle(asyncio.TimerHandle):
+    """A callback in the schedule."""
+
+    __slots__ = ()
+
+    def __init__(  # the parent's would ask the loop for its debug mode, and more
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: "SimLoop", context: Context
+    ) -> None:
+        self._when = when
+        self._callback: Callable[..., object] | None = callback
+        self._args = args
+        self._loop = loop
+        self._context = context
+
+    def __repr__(self) -> str:
+        return f"<SimHandle {self._callback!r} at {self._when:.6f}>"
+
+    def cancel(self) -> None:
+        if self._callback is not None:
+            self._callback = None
+            self._args = ()
+            self._loop.cancelled_timers += 1
+
+    def cancelled(self) -> bool:
+        return self._callback is None
+
+    def run(self) -> None:
+        """Runs the callback, if it was not cancelled."""
+        if self._callback is not None:
+            self._context.run(self._callback, *self._args)
+
+
+_numbers = count(1)
+
+
+class SimFuture(asyncio.Future[T]):
+    """A future that a set keeps at a place of its own, and not at one that depends on its address in memory."""
+
+    __slots__ = ("_number",)
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            self._number: int = next(_numbers)
+            return self._number
+
+
+class SimTask(asyncio.Task[T]):
+    """A task that knows its process. It hashes as a `SimFuture` does: asyncio keeps tasks in sets, and walks them."""
+
+    __slots__ = ("_number", "owner")
+    owner: Any
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            self._number: int = next(_numbers)
+            return self._number
+
+
+class Stopped:
+    """What a process that is stopped would have done: callbacks that were ready, and timers."""
+
+    def __init__(self) -> None:
+        self.ready: list[SimHandle] = []
+        self.timers: list[tuple[float, int, SimHandle]] = []
+
+
+def _refuse(what: str, instead: str) -> Any:
+    """A method of the loop that has no meaning here."""
+
+    def refuse(self: "SimLoop", *_arguments: Any, **_options: Any) -> NoReturn:
+        self.forbid(what, instead)
+        raise AssertionError("not reached")
+
+    return refuse
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """One run's schedule and clock."""
+
+    run_in_executor = set_default_executor = shutdown_default_executor = _refuse(
+        "a thread", "use host.spawn(coroutine)"
+    )
+    create_connection = create_server = create_datagram_endpoint = _refuse("a socket", USE_CALL)
+    create_unix_connection = create_unix_server = connect_accepted_socket = create_connection
+    sock_accept = sock_connect = sock_recv = sock_recv_into = sock_recvfrom = sock_recvfrom_into = create_connection
+    sock_sendall = sock_sendto = sock_sendfile = sendfile = start_tls = getaddrinfo = getnameinfo = create_connection
+    add_reader = remove_reader = add_writer = remove_writer = connect_read_pipe = connect_write_pipe = create_connection
+    subprocess_exec = subprocess_shell = _refuse("a process", USE_CLUSTER)
+    add_signal_handler = remove_signal_handler = _refuse("a signal", USE_CLUSTER)
+    run_forever = stop = _refuse("the event loop itself", "a server is a coroutine: await what it waits for")
+    set_debug = set_task_factory = get_task_factory = run_forever
+    set_exception_handler = get_exception_handler = default_exception_handler = run_forever
+
+    def __init__(self, limit: float = 1000.0) -> None:
+        self.limit = limit
+        """Virtual seconds after which a run is given up."""
+        self.now = 0.0
+        self.steps = 0
+        """Callbacks that have run so far."""
+        self.cancelled_timers = 0
+        self.on_error: Callable[[Any, dict[str, Any]], None] = self._log_error
+        """Told of exceptions that nobody caught: the owner, and what asyncio knows of it."""
+        self._sequence = count()
+        self._ready: deque[SimHandle] = deque()
+        self._timers: list[tuple[float, int, SimHandle]] = []
+        self._stopped: dict[Any, Stopped] = {}
+        self.current: SimHandle
+        """The callback that runs, or ran last."""
+        self._halt = False
+        self._fatal: BaseException | None = None
+        self._running = False
+        self._closed = False
+
+    # --- the schedule ------------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> SimHandle:
+        if context is None:
+            context = copy_context()
+        handle = SimHandle(self.now, callback, args, self, context)
+        if self._stopped and (stopped := self._stopped.get(context.get(OWNER))) is not None:
+            stopped.ready.append(handle)
+        else:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> SimHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> SimHandle:
+        if context is None:
+            context = copy_context()
+        handle = SimHandle(when, callback, args, self, context)
+        timer = (when, next(self._sequence), handle)
+        if self._stopped and (stopped := self._stopped.get(context.get(OWNER))) is not None:
+            stopped.timers.append(timer)
+        else:
+            heapq.heappush(self._timers, timer)
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> SimHandle:
+        return self.call_soon(callback, *args, context=context)
+
+    def stop_owner(self, owner: Any) -> None:
+        """From now on nothing of this process runs. It is all kept, so that none of it is cleaned up either."""
+        stopped = self._stopped.setdefault(owner, Stopped())
+        ready, timers = list(self._ready), self._timers
+        self._ready.clear()
+        self._timers = []
+        for handle in ready:
+            (stopped.ready if handle._context.get(OWNER) is owner else self._ready).append(handle)
+        for timer in timers:
+            (stopped.timers if timer[2]._context.get(OWNER) is owner else self._timers).append(timer)
+        heapq.heapify(self._timers)
+
+    def resume_owner(self, owner: Any) -> None:
+        """The process goes on where it stopped. Timers that ran out in the meantime fire now, in their order."""
+        stopped = self._stopped.pop(owner)
+        self._ready.extend(stopped.ready)
+        for timer in stopped.timers:
+            heapq.heappush(self._timers, timer)
+
+    def is_stopped(self, owner: Any) -> bool:
+        """Whether that process is stopped."""
+        return owner in self._stopped
+
+    def _sweep_timers(self) -> None:
+        """Without this the schedule would be full of the timeouts of calls that were answered long ago."""
+        self._timers = [timer for timer in self._timers if timer[2]._callback is not None]
+        heapq.heapify(self._timers)
+        self.cancelled_timers = 0
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """Runs until `future` is done and returns its result. Raises it, or a `SimulationError`."""
+        main: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
+        main.add_done_callback(self._end)
+        old_hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._finish_generator)
+        events._set_running_loop(self)
+        self._running = True
+        try:
+            while not self._halt:
+                try:
+                    self._run_some(main)
+                except (SimulationError, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    owner = self.current._context.get(OWNER)
+                    self.on_error(owner, {"message": "an exception escaped a callback", "exception": error})
+        finally:
+            self._running = False
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*old_hooks)
+        if self._fatal is not None:
+            raise self._fatal
+        return main.result()
+
+    def _run_some(self, main: "asyncio.Future[Any]") -> None:
+        """Runs callbacks until the run ends or one of them raises."""
+        ready = self._ready
+        steps_before = self.steps
+        while not self._halt:
+            if ready:
+                handle = ready.popleft()
+            elif self._timers:
+                when, _, handle = heapq.heappop(self._timers)
+                if handle._callback is None:
+                    continue
+                if when > self.now:
+                    if when > self.limit:
+                        raise TimeLimit(
+                            f"not done after {self.limit:g} s of virtual time\n" + describe_waits(self, main)
+                        )
+                    self.now = when
+                    steps_before = self.steps
+                    if self.cancelled_timers > FEW_TIMERS and self.cancelled_timers > len(self._timers) // 2:
+                        self._sweep_timers()
+            else:
+                raise Deadlock(
+                    f"at {self.now:.3f} s everybody waits, and nothing will ever happen again\n"
+                    + describe_waits(self, main)
+                )
+            callback = handle._callback
+            if callback is None:
+                continue
+            self.steps += 1
+            if self.steps - steps_before > STEPS_AT_ONE_INSTANT:
+                raise Runaway(
+                    f"{STEPS_AT_ONE_INSTANT} steps, and still it is {self.now:.6f} s: a loop that never sleeps?\n"
+                    + describe_waits(self, main)
+                )
+            self.current = handle
+            handle._context.run(callback, *handle._args)
+
+    def halt(self, error: BaseException) -> None:
+        """Ends the run with this error as soon as the present callback is over. The first error wins."""
+        if self._fatal is None:
+            self._fatal = error
+        self._halt = True
+
+    def _end(self, main: "asyncio.Future[Any]") -> None:
+        self._halt = True
+
+    def _finish_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self.create_task(generator.aclose())
+
+    def close(self) -> None:
+        """Throws away what is left of the run, silently."""
+        self._closed = True
+        for task in all_tasks(self):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            with suppress(BaseException):  # from a `finally` of a process that is no more: nobody to tell
+                task.get_coro().close()
+        self._ready.clear()
+        self._timers.clear()
+        self._stopped.clear()
+
+    # --- what asyncio asks of a loop ---------------------------------------------------------------------------------
+
+    def create_future(self) -> "SimFuture[Any]":
+        return SimFuture(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> "SimTask[T]":
+        task: SimTask[T] = SimTask(coro, loop=self, name=name or getattr(coro, "__qualname__", "task"), context=context)
+        task.owner = OWNER.get() if context is None else context.get(OWNER)
+        return task
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        task = context.get("task") or context.get("future")
+        self.on_error(task.owner if isinstance(task, SimTask) else OWNER.get(), context)
+
+    def _log_error(self, owner: Any, context: dict[str, Any]) -> None:
+        self.halt(context.get("exception") or RuntimeError(context["message"]))
+
+    def forbid(self, what: str, instead: str) -> None:
+        """Ends the run: somebody did what no run can repeat. Raises `NotSimulated`."""
+        owner = OWNER.get()
+        who = "the test" if owner is None else owner.name
+        error = NotSimulated(f"{who} used {what} at {caller()}\nA simulation cannot repeat that: {instead}.")
+        self.halt(error)
+        raise error
+
+    async def shutdown_asyncgens(self) -> None:
+        """Nothing to do: `_finish_generator` has seen to each."""
+
+
+# --- who waits where -------------------------------------------------------------------------------------------------
+
+
+def all_tasks(loop: SimLoop) -> "list[asyncio.Task[Any]]":
+    """The tasks that are not done, oldest first."""
+    return sorted(asyncio.all_tasks(loop), key=hash)
+
+
+def describe_waits(loop: SimLoop, main: "asyncio.Future[Any]") -> str:
+    """For people: the test's stack, then where every other task waits."""
+    lines = []
+    for task in all_tasks(loop):
+        places = await_chain(task.get_coro())
+        own = [place for place in places if is_own_code(place[0])] or places
+        owner = getattr(task, "owner", None)
+        who = "the test" if owner is None else owner.name
+        if loop.is_stopped(owner):
+            who += " (stopped)"
+        for file, line, function in own if task is main else own[-1:]:
+            lines.append(f"  {who}: {task.get_name()} waits at {place(file, line, function)}")
+    return "\n".join(lines)

@@ -1,0 +1,383 @@
+"""Simulated processes, and the network between them.
+
+A message travels as the bytes that it would be on a wire, so nothing is shared between processes, and a wrong type is
+refused as in the real world. Each message has a delay of its own: messages overtake each other. What a link does is
+drawn from randomness of that link, seeded by the run's seed and the two names.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Coroutine, Mapping
+from contextvars import Context, copy_context
+from random import Random
+from types import CoroutineType
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handlers
+from common.wire import Methods, Request, decode_frame, decode_result, encode_error, encode_request, encode_result
+from labs.cluster import Link
+from labs.faults import NONE, Faults
+from labs.sim.errors import is_own_code
+from labs.sim.loop import OWNER, SimHandle, SimLoop
+from labs.sim.trace import Trace
+
+R = TypeVar("R")
+
+USUAL_DELAY: Final = (0.0002, 0.002)
+"""Seconds that a message travels, at least and at most."""
+LONG_DELAY: Final = (0.002, 0.020)
+"""The same for one of those that take long."""
+ODDS_OF_LONG_DELAY: Final = 0.02
+CONTROL_DELAY: Final = 0.0001
+"""Seconds that a message takes between the harness and a server."""
+
+
+class Process:
+    """One simulated process: all that SIGKILL would take away."""
+
+    def __init__(
+        self, name: str, incarnation: int, world: "Network", log: list[str], context: Context | None = None
+    ) -> None:
+        self.name = name
+        self.world = world
+        self.alive = True
+        self.mistake: str | None = None
+        """The end of the traceback, if this process stopped by itself."""
+        self.handlers: Mapping[type[Request[Any]], Any] | None = None
+        """What it serves. None: nobody can reach it yet."""
+        self.methods: Methods | None = None
+        self.serving: asyncio.Future[None] = world.loop.create_future()
+        self.incoming: dict[int, Call[Any]] = {}
+        """Calls to this process that have no answer yet: whoever waits learns of its end."""
+        self.log = log
+        self.host = SimHost(self, Random(f"{world.seed} {name} {incarnation}"))
+        self._line = ""
+        if context is None:
+            context = copy_context()
+            context.run(OWNER.set, self)
+        self.context = context
+
+    def run(self, main: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Starts the process's main coroutine."""
+        return self.spawn(main, "main")
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """Runs a coroutine of this process; an exception that escapes it ends the process."""
+        task = self.world.loop.create_task(coroutine, name=name, context=self.context.copy())
+        task.add_done_callback(self._task_ended, context=self.context)
+        return task
+
+    def _task_ended(self, task: "asyncio.Future[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.crash(error)
+
+    def serve(self, handlers: Handlers) -> None:
+        """From now on this process answers these requests."""
+        self.methods = Methods(handlers)
+        self.handlers = dict(handlers)
+        self.world.note("serve", self.name)
+        if not self.serving.done():
+            self.serving.set_result(None)
+
+    def crash(self, error: BaseException) -> None:
+        """The process ends by its own mistake."""
+        if not self.alive:
+            return
+        text = "".join(traceback.format_exception(error))
+        self.write(text)
+        self.mistake = own_traceback(error)
+        self.world.note("crash", self.name)
+        self.end()
+        self.world.on_crash(self)
+
+    def end(self) -> None:
+        """Nothing of this process ever runs again. Who waits for its answer learns so, as when a connection ends."""
+        self.alive = False
+        self.world.loop.stop_owner(self)
+        for call in self.incoming.values():
+            self.world.fail(call, f"{self.name} died")
+        if not self.serving.done():
+            self.serving.set_result(None)
+
+    def write(self, text: str) -> None:
+        """Text that this process printed: whole lines go to its log, with the time."""
+        *lines, self._line = (self._line + text).split("\n")
+        self.log.extend(f"{self.world.loop.now:10.6f} {line}\n" for line in lines)
+
+
+class Call(Generic[R]):
+    """One call under way."""
+
+    __slots__ = (
+        "control",
+        "dst",
+        "dst_name",
+        "future",
+        "number",
+        "reply_delay",
+        "reply_lost",
+        "request",
+        "silent",
+        "src",
+        "timer",
+    )
+
+    def __init__(
+        self, number: int, src: Process, dst_name: str, request: type[Request[R]], future: "asyncio.Future[R]"
+    ) -> None:
+        self.number = number
+        self.src = src
+        self.dst: Process | None = None
+        self.dst_name = dst_name
+        self.request = request
+        self.future = future
+        self.reply_lost = False
+        self.reply_delay = 0.0
+        self.silent = False
+        self.control = False
+        self.timer: SimHandle | None = None
+
+    def fail(self, why: str) -> None:
+        """No reply will come."""
+        if not self.future.done():
+            self.future.set_exception(
+                CallFailed(f"{self.src.name} called {self.dst_name}.{self.request.__name__}: {why}")
+            )
+
+
+class Network:
+    """All processes of a run, and the links between them."""
+
+    def __init__(self, loop: SimLoop, seed: int, trace: Trace) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.trace = trace
+        self.processes: dict[str, Process] = {}
+        self.links: dict[tuple[str, str], Link] = {}
+        """Who can reach whom. Nobody has a link to a process that has not started."""
+        self.counted: dict[str, int] = {}
+        """Requests that the taps before each server have seen."""
+        self.messages = 0
+        self._randoms: dict[tuple[str, str], Random] = {}
+        self._held: dict[tuple[str, str], list[tuple[Call[Any], bytes]]] = {}
+        self._calls = 0
+
+    def note(self, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
+        """One event for the trace."""
+        self.trace.add(self.loop.now, kind, src, dst, text, frame)
+
+    def on_crash(self, process: Process) -> None:
+        """The cluster puts its own function here: it is told of a process that ended by its own mistake."""
+
+    def random(self, src: str, dst: str) -> Random:
+        """The randomness of one link."""
+        found = self._randoms.get((src, dst))
+        if found is None:
+            found = self._randoms[src, dst] = Random(f"{self.seed} {src} {dst}")
+        return found
+
+    def delay(self, src: str, dst: str) -> float:
+        """Seconds that the next message from src to dst travels."""
+        draw = self.random(src, dst).random()
+        if draw < ODDS_OF_LONG_DELAY:
+            return LONG_DELAY[0] + (LONG_DELAY[1] - LONG_DELAY[0]) * (draw / ODDS_OF_LONG_DELAY)
+        return USUAL_DELAY[0] + (USUAL_DELAY[1] - USUAL_DELAY[0]) * draw
+
+    # --- a call, from its beginning to its end -----------------------------------------------------------------------
+
+    def call(
+        self, src: Process, dst: str, request: Request[R], timeout: float | None, control: bool = False
+    ) -> Call[R]:
+        """Sends a request on its way. `control`: by the harness's own path, which no fault touches."""
+        loop = self.loop
+        self._calls = number = self._calls + 1
+        call = Call(number, src, dst, type(request), asyncio.Future[R](loop=loop))
+        frame = encode_request(number & 0xFFFFFFFF, request)
+        call.timer = (
+            None
+            if timeout is None
+            else loop.call_at(loop.now + timeout, call.fail, f"no reply within {timeout:g} s", context=src.context)
+        )
+        if control:
+            call.control = True
+            self._send(call, frame, CONTROL_DELAY)
+            return call
+        link = self.links.get((src.name, dst))
+        if link is None or not link.up:
+            self.fail(call, "there is no link")
+            return call
+        if link.tap is not None:
+            self.counted[dst] = self.counted.get(dst, 0) + 1
+            if link.held:
+                self._hold(call, frame)
+            else:
+                self._send_through_tap(call, frame, link.tap)
+            return call
+        self._send(call, frame, self.delay(src.name, dst))
+        return call
+
+    def _send(self, call: Call[Any], frame: bytes, delay: float) -> None:
+        target = self.processes.get(call.dst_name)
+        if target is None or not target.alive or target.handlers is None:
+            self.fail(call, "nobody listens there")
+            return
+        call.dst = target
+        target.incoming[call.number] = call
+        self.messages += 1
+        self.trace.add(self.loop.now, "request", call.src.name, call.dst_name, call.request.__name__, frame)
+        self.loop.call_at(self.loop.now + delay, self._arrive, call, frame, context=target.context)
+
+    def _send_through_tap(self, call: Call[Any], frame: bytes, faults: Faults) -> None:
+        src, dst = call.src.name, call.dst_name
+        fate = faults.draw(self.random(src, dst))
+        call.silent = faults.silent
+        if not fate.copies:
+            self.note("lose request", src, dst, call.request.__name__, frame)
+            self._lose(call, src, dst)
+            return
+        call.reply_lost, call.reply_delay = fate.reply_lost, fate.reply_delay
+        for held_back in fate.copies:
+            self._send(call, frame, held_back + self.delay(src, dst))
+
+    def _lose(self, call: Call[Any], src: str, dst: str) -> None:
+        if not call.silent:
+            self.fail(call, "the request or its reply was lost")
+
+    def fail(self, call: Call[Any], why: str) -> None:
+        """The caller learns, a moment later, that no reply will come."""
+        delay = CONTROL_DELAY if call.control else self.delay(call.dst_name, call.src.name)
+        self.loop.call_at(self.loop.now + delay, call.fail, why, context=call.src.context)
+
+    def _arrive(self, call: Call[Any], frame: bytes) -> None:
+        """A request is there. Runs as the process that it reached."""
+        process = call.dst
+        assert process is not None
+        assert process.methods is not None
+        assert process.handlers is not None
+        self.trace.add(self.loop.now, "arrive", call.src.name, process.name, call.request.__name__)
+        try:
+            request = process.methods.decode(decode_frame(frame))  # type: ignore[arg-type]  # we sent a request
+        except ValueError as error:
+            self._reply(call, encode_error(call.number & 0xFFFFFFFF, str(error)))
+            return
+        try:
+            outcome = process.handlers[type(request)](request)
+            if type(outcome) is not CoroutineType:
+                self._reply(call, encode_result(call.number & 0xFFFFFFFF, outcome))
+                return
+        except BadRequest as error:
+            self._reply(call, encode_error(call.number & 0xFFFFFFFF, str(error)))
+            return
+        except Exception as error:
+            process.crash(error)
+            return
+        self.loop.create_task(self._finish(call, outcome), name=call.request.__name__, context=process.context.copy())
+
+    async def _finish(self, call: Call[Any], outcome: Coroutine[Any, Any, Any]) -> None:
+        try:
+            reply = encode_result(call.number & 0xFFFFFFFF, await outcome)
+        except BadRequest as error:
+            reply = encode_error(call.number & 0xFFFFFFFF, str(error))
+        except Exception as error:
+            assert call.dst is not None
+            call.dst.crash(error)
+            return
+        self._reply(call, reply)
+
+    def _reply(self, call: Call[Any], frame: bytes) -> None:
+        process = call.dst
+        assert process is not None
+        if process.incoming.pop(call.number, None) is None:
+            return  # the second copy of a request: its first reply is on its way
+        src, dst = process.name, call.src.name
+        self.messages += 1
+        if call.control:
+            self.loop.call_at(self.loop.now + CONTROL_DELAY, self._return, call, frame, context=call.src.context)
+        elif call.reply_lost:
+            self.note("lose reply", src, dst, call.request.__name__, frame)
+            self._lose(call, src, dst)
+        else:
+            self.trace.add(self.loop.now, "reply", src, dst, call.request.__name__, frame)
+            self.loop.call_at(
+                self.loop.now + call.reply_delay + self.delay(src, dst),
+                self._return,
+                call,
+                frame,
+                context=call.src.context,
+            )
+
+    def _return(self, call: Call[Any], frame: bytes) -> None:
+        """The reply is there. Runs as the process that called."""
+        if call.future.done():
+            return
+        self.trace.add(self.loop.now, "return", call.dst_name, call.src.name, call.request.__name__)
+        response = decode_frame(frame)
+        if response.error is not None:  # type: ignore[union-attr]  # we sent a response
+            call.future.set_exception(CallRefused(f"{call.dst_name} refused: {response.error}"))  # type: ignore[union-attr]
+            return
+        try:
+            call.future.set_result(decode_result(call.request, response.result))  # type: ignore[union-attr]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            call.future.set_exception(
+                CallRefused(f"{call.dst_name} answered {call.request.__name__} with another type: {error}")
+            )
+
+    # --- held links --------------------------------------------------------------------------------------------------
+
+    def _hold(self, call: Call[Any], frame: bytes) -> None:
+        self.note("hold", call.src.name, call.dst_name, call.request.__name__, frame)
+        self._held.setdefault((call.src.name, call.dst_name), []).append((call, frame))
+
+    def set_link(self, src: str, dst: str, link: Link) -> None:
+        """The link's new state. What it held sets out if it holds no more."""
+        if self.links.get((src, dst)) == link:
+            return
+        self.links[src, dst] = link
+        faults = "" if link.tap is None else str(link.tap)
+        self.note("link", src, dst, f"{'up' if link.up else 'down'} {'held ' if link.held else ''}{faults}")
+        if not link.held:
+            for call, frame in self._held.pop((src, dst), ()):
+                self._send_through_tap(call, frame, link.tap or NONE)
+
+
+class SimHost:
+    """`common.host.Host` for one simulated process."""
+
+    def __init__(self, process: Process, random: Random) -> None:
+        self.name = process.name
+        self.random = random
+        self._process = process
+
+    def now(self) -> float:
+        return self._process.world.loop.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
+        return self._process.spawn(coroutine, name or getattr(coroutine, "__qualname__", "task"))
+
+    async def serve(self, handlers: Handlers) -> None:
+        self._process.serve(handlers)
+
+    async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
+        call = self._process.world.call(self._process, address, request, timeout)
+        try:
+            return await call.future
+        finally:
+            if call.timer is not None:
+                call.timer.cancel()
+
+    def log(self, text: str) -> None:
+        self._process.write(text + "\n")
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback of an error, without the lines that belong to Python or the harness."""
+    report = traceback.TracebackException.from_exception(error)
+    own = [frame for frame in report.stack if is_own_code(frame.filename)]
+    if own:
+        report.stack = traceback.StackSummary.from_list(own)
+    return "".join(report.format())

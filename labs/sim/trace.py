@@ -1,0 +1,51 @@
+"""What happened in a run, event by event. Two runs are the same run exactly if their digests agree."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, omit_defaults=True):
+    """One thing that happened. `frame` is the message that was sent or arrived."""
+
+    time: float
+    kind: str
+    src: str = ""
+    dst: str = ""
+    text: str = ""
+    frame: bytes = b""
+
+
+class Trace:
+    """The events of one run: always their digest; the events themselves only if somebody wants to read them."""
+
+    def __init__(self, keep: bool = False) -> None:
+        self.events: list[Event] | None = [] if keep else None
+        self._hash = hashlib.sha256()
+
+    def add(self, time: float, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
+        """Notes an event."""
+        self._hash.update(f"{time:.6f} {kind} {src} {dst} {text} {len(frame)}\n".encode() + frame)
+        if self.events is not None:
+            self.events.append(Event(time, kind, src, dst, text, frame))
+
+    def digest(self) -> str:
+        """A hexadecimal digest of all events so far."""
+        return self._hash.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Saves the events as JSON lines, each message as the MessagePack values that it holds."""
+        lines = [_readable(event) for event in self.events or ()]
+        path.write_bytes(msgspec.json.Encoder(enc_hook=repr).encode_lines(lines))
+
+
+def _readable(event: Event) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(bytes,))
+    if event.frame:
+        try:
+            fields["frame"] = msgspec.msgpack.decode(event.frame)
+        except msgspec.DecodeError:
+            fields["frame"] = event.frame.hex()
+    return fields

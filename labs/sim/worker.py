@@ -1,0 +1,155 @@
+"""`python -m labs.sim.worker`: runs seeds of a test in a process of its own, so that the harness imports no submission.
+
+Each line of standard input is a `Job`. The answers are lines of JSON on standard output: one `Outcome` for each seed,
+as it ends, then a `Done`. The worker ends when its standard input does, or when its parent dies.
+"""
+
+import ast
+import ctypes
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from labs.cluster import Cluster
+from labs.sim import guard
+from labs.sim.run import LIMIT, Outcome, Test, run
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+class Job(msgspec.Struct):
+    """Which test to run, on which lab, with which seeds."""
+
+    file: str
+    """The test's module."""
+    test: str
+    """The test's function in it."""
+    package: str
+    seeds: list[int]
+    path: list[str] = []
+    """Folders that Python shall look in first."""
+    patience: float = 1.0
+    limit: float = LIMIT
+    folder: str | None = None
+    """Where traces go: one folder a seed. None: nowhere."""
+
+
+class Done(msgspec.Struct):
+    """The job is over."""
+
+    done: bool = True
+
+
+def main() -> None:
+    """Works until standard input ends."""
+    if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "labs.sim.worker"])
+    _die_with_parent()
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what a submission prints by whatever means must not get among the answers
+    jobs = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    decoder = msgspec.json.Decoder(Job)
+    with guard.installed():
+        for line in jobs:
+            _work(decoder.decode(line), answers)
+    os._exit(0)  # the remains of thousands of runs need no burial
+
+
+def _work(job: Job, answers: BinaryIO) -> None:
+    encoder = msgspec.json.Encoder()
+    try:
+        for folder in reversed(job.path):
+            if folder not in sys.path:
+                sys.path.insert(0, folder)
+        test = getattr(_module(job.file), job.test)
+        importlib.import_module(f"{job.package}.roles")
+    except BaseException as error:
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+        for seed in job.seeds:
+            _say(answers, encoder.encode(Outcome(seed, "error", f"could not be imported:\n{text}")))
+    else:
+        after = _checks()
+        for seed in job.seeds:
+            _say(answers, encoder.encode(_run(job, test, seed, after)))
+    _say(answers, encoder.encode(Done()))
+
+
+def _say(answers: BinaryIO, line: bytes) -> None:
+    left = memoryview(line + b"\n")
+    while left:
+        left = left[answers.write(left) :]
+
+
+def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], None]]) -> Outcome:
+    folder = None if job.folder is None else Path(job.folder) / str(seed)
+    outcome = run(test, job.package, seed, job.limit, folder, job.patience, after)
+    if outcome.status != "passed":
+        again = run(test, job.package, seed, job.limit, None, job.patience, after)
+        if again.digest != outcome.digest:
+            outcome.message += (
+                "\nThe same seed gave another run the second time, so this failure cannot be replayed."
+                " Something in the servers does not come from the seed: the order of a set, an id(), a variable of a"
+                " module or class that one run leaves to the next?"
+            )
+    return outcome
+
+
+_modules: dict[str, types.ModuleType] = {}
+
+
+def _module(file: str) -> types.ModuleType:
+    """The test module in that file, imported once. Its assertions say what they compared, as under pytest."""
+    found = _modules.get(file)
+    if found is not None:
+        return found
+    name = "simulated_" + Path(file).stem
+    module = types.ModuleType(name)
+    module.__file__ = file
+    tree = ast.parse(Path(file).read_bytes(), file)
+    try:
+        from _pytest.assertion.rewrite import rewrite_asserts
+    except ImportError:
+        pass
+    else:
+        rewrite_asserts(tree, Path(file).read_bytes())
+    sys.modules[name] = module
+    exec(compile(tree, file, "exec"), module.__dict__)
+    _modules[file] = module
+    return module
+
+
+def _checks() -> list[Callable[[Cluster], None]]:
+    """What is looked at after each run that passed."""
+    try:
+        linearizability: Any = importlib.import_module("labs.linearizability")
+    except ModuleNotFoundError:
+        return []
+
+    def is_linearizable(cluster: Cluster) -> None:
+        verdict = linearizability.check(cluster.history)
+        if verdict.ok is not True:
+            raise AssertionError(verdict.explanation)
+
+    return [is_linearizable]
+
+
+def _die_with_parent() -> None:
+    """Linux can see to it; elsewhere the end of standard input does, between two jobs."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
