@@ -1,0 +1,263 @@
+"""The pytest plugin: graded tests in real processes, in the simulation, or both.
+
+    pytest tests/graded --world both --seeds 50 -n 4 --submission ../mine
+
+A test with the mark `graded` is a coroutine that takes a `cluster`; it runs here and not by pytest's own hand. Every
+run has a folder, every test a folder of its own in it. Whatever happens, the run ends with a line that says how many
+processes and socket files it has left behind.
+"""
+
+import os
+import secrets
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+import pytest
+
+from labs.grading import grade_of
+from labs.process import leftovers
+from labs.results import Attempt, folder_name
+from labs.running import GradedItem, Report, Runner, World
+from labs.submission import BadSubmission, packages
+from labs.suites import find_suites
+
+DEFAULT_SEEDS: Final = 20
+"""Seeds that each test runs with in the simulation."""
+FIRST_SEED: Final = 1
+
+
+class Variant(NamedTuple):
+    """Which of the runs of a test one pytest item is."""
+
+    world: World
+    repeat: int = 0
+
+
+class Settings(NamedTuple):
+    """What the command line asks for."""
+
+    worlds: tuple[World, ...]
+    first_seed: int
+    seeds: int
+    repeat: int
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> "Settings":
+        """The settings of this session."""
+        world = config.getoption("world")
+        seed, seeds = config.getoption("lab_seed"), config.getoption("lab_seeds")
+        return cls(
+            worlds=("process", "sim") if world == "both" else (world,),
+            first_seed=FIRST_SEED if seed is None else seed,
+            seeds=seeds or (DEFAULT_SEEDS if seed is None else 1),  # one seed, asked for by number, is a replay
+            repeat=config.getoption("repeat"),
+        )
+
+
+class Run(NamedTuple):
+    """One run: its name, which all its processes carry, and its folder."""
+
+    id: str
+    folder: Path
+
+    @classmethod
+    def begin(cls, out: str | None) -> "Run":
+        """A new run. Its folder is made by the first test that needs it."""
+        name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        return cls(name, Path(out).absolute() if out else Path("runs", name).absolute())
+
+    def make_folder(self) -> None:
+        """Makes the folder. Where `runs` keeps it, `runs/latest` leads to it from now on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.folder == self.folder.parent / self.id:
+            draft = self.folder.parent / f".latest-{os.getpid()}"
+            draft.symlink_to(self.folder.name)
+            draft.replace(self.folder.parent / "latest")
+
+
+SETTINGS: Final = pytest.StashKey[Settings]()
+RUN: Final = pytest.StashKey[Run]()
+RUNNER: Final = pytest.StashKey[Runner]()
+ATTEMPT: Final = pytest.StashKey[Attempt]()
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the graded tests."""
+    group = parser.getgroup("labs", "graded tests of the distributed-systems labs")
+    group.addoption(
+        "--world",
+        choices=("process", "sim", "both"),
+        default="process",
+        help="real processes (default), the simulation, or both",
+    )
+    group.addoption(
+        "--seeds",
+        dest="lab_seeds",
+        type=_at_least_one,
+        metavar="N",
+        help=f"simulate each test with N seeds (default {DEFAULT_SEEDS})",
+    )
+    group.addoption(
+        "--seed",
+        dest="lab_seed",
+        type=int,
+        metavar="K",
+        help=f"the first seed (default {FIRST_SEED}); without --seeds, the only one",
+    )
+    group.addoption(
+        "--repeat", type=_at_least_one, default=1, metavar="N", help="run each test N times in real processes"
+    )
+    group.addoption("--submission", metavar="DIR", help="test the lab packages in DIR instead of the reference")
+    group.addoption("--out", metavar="DIR", help="the run's folder (default runs/<time>-<id>)")
+    group.addoption(
+        "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
+    )
+    group.addoption("--lab-command", default="lab", help="the name of the lab command in texts for the user")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reads the options, and sees to it that SIGTERM ends a run as a Ctrl-C does."""
+    config.addinivalue_line("markers", "graded(grade): a graded test, and what it is worth")
+    submission = config.getoption("submission")
+    if submission is not None:
+        submission = Path(submission).absolute()
+        try:
+            packages(submission)
+        except BadSubmission as error:
+            raise pytest.UsageError(str(error)) from None
+    if config.getoption("patience") <= 0:
+        raise pytest.UsageError(f"expected --patience to be more than 0, got {config.getoption('patience'):g}")
+    handed: dict[str, Any] | None = getattr(config, "workerinput", None)
+    run = Run(handed["lab_run"], Path(handed["lab_folder"])) if handed else Run.begin(config.getoption("out"))
+    config.stash[RUN] = run
+    config.stash[SETTINGS] = Settings.of(config)
+    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"), config.getoption("lab_command"))
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough; what follows is the clearing up
+    raise KeyboardInterrupt("SIGTERM")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of pytest-xdist which run it belongs to."""
+    run = node.config.stash[RUN]
+    node.workerinput.update(lab_run=run.id, lab_folder=str(run.folder))
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Variant:
+    """The cluster of a graded test. Made when the test runs; this only says in which world."""
+    chosen: Variant = getattr(request, "param", Variant(request.config.stash[SETTINGS].worlds[0]))
+    return chosen
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives a graded test one item a world, and in the process world one item a repeat."""
+    if grade_of(metafunc.function) is None:
+        return
+    settings = metafunc.config.stash[SETTINGS]
+    variants: dict[str, Variant] = {}
+    for world in settings.worlds:
+        for repeat in range(settings.repeat if world == "process" else 1):
+            name = [world] * (len(settings.worlds) > 1) + [str(repeat + 1)] * (
+                world == "process" and settings.repeat > 1
+            )
+            variants["-".join(name)] = Variant(world, repeat)
+    if len(variants) > 1:
+        metafunc.parametrize("cluster", list(variants.values()), ids=list(variants), indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a graded test in its world. It fails with a text for people and without a traceback of the harness."""
+    grade = grade_of(pyfuncitem.function)
+    if grade is None:
+        return None
+    config = pyfuncitem.config
+    settings, run, runner = config.stash[SETTINGS], config.stash[RUN], config.stash[RUNNER]
+    variant = cast(Variant, pyfuncitem.funcargs["cluster"])
+    (suite,) = find_suites(pyfuncitem.module.SUITE)
+    item = GradedItem(pyfuncitem.originalname, pyfuncitem.path, pyfuncitem.function, grade, suite)
+    run.make_folder()
+    folder = run.folder / folder_name(pyfuncitem.nodeid)
+    started = time.monotonic()
+    if variant.world == "process":
+        report = runner.in_processes(item, settings.first_seed + variant.repeat, folder)
+    else:
+        seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+        report = runner.in_simulation(item, seeds, folder)
+    pyfuncitem.stash[ATTEMPT] = attempt = _attempt(pyfuncitem, item, variant, report, time.monotonic() - started)
+    if attempt.failure is not None:
+        pytest.fail(f"{grade.title}: {attempt.status}\n{attempt.failure.text()}", pytrace=False)
+    return True
+
+
+def _attempt(
+    pyfuncitem: pytest.Function, item: GradedItem, variant: Variant, report: Report, seconds: float
+) -> Attempt:
+    both = len(pyfuncitem.config.stash[SETTINGS].worlds) > 1
+    return Attempt(
+        test=pyfuncitem.nodeid.partition("[")[0] + (f"[{variant.world}]" if both else ""),
+        title=item.grade.title,
+        part=item.grade.part,
+        suite=item.suite.name,
+        lab=item.suite.lab,
+        points=0 if both and variant.world == "sim" else item.grade.points,  # the process world gives the points
+        status=report.status,
+        runs=report.runs,
+        seconds=seconds,
+        failed_seeds=report.failed_seeds,
+        failure=report.failure,
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Gives the report of a graded test what the test told: it travels with it, also from a worker."""
+    report: pytest.TestReport = yield
+    if call.when == "call" and ATTEMPT in item.stash:
+        report.lab = msgspec.to_builtins(item.stash[ATTEMPT])  # type: ignore[attr-defined]
+    return report
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Ends the keepers and the simulation, in whatever way the tests have ended."""
+    session.config.stash[RUNNER].close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Counts, and says, what was left behind by a run of graded tests."""
+    if RUN not in config.stash or hasattr(config, "workerinput"):
+        return
+    config.stash[RUNNER].close()
+    run = config.stash[RUN]
+    if run.folder.exists():
+        left = leftovers.sweep(run.id, run.folder)
+        print(left.sentence(), file=sys.__stdout__, flush=True)

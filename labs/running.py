@@ -1,0 +1,232 @@
+"""Runs one graded test in one world, and tells what came of it."""
+
+import asyncio
+import linecache
+import shlex
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal
+
+from common.host import CallFailed, CallRefused
+from common.main import new_event_loop
+from labs.cluster import Cluster, ServerStopped
+from labs.grading import Grade, GradedTest, Inconclusive
+from labs.process.cluster import ProcessCluster
+from labs.process.processes import Keepers
+from labs.results import Failure, Status
+from labs.sim.client import SimWorker
+from labs.sim.run import Outcome
+from labs.suites import Suite
+
+World = Literal["process", "sim"]
+
+LOG_LINES: Final = 8
+"""The last lines of each server's log that a failure shows."""
+PROGRESS_EVERY: Final = 0.2
+"""Seconds between two notes of how far a simulated test is."""
+
+
+@dataclass(frozen=True, slots=True)
+class GradedItem:
+    """One graded test, as a world needs to know it."""
+
+    name: str
+    """The function's name."""
+    file: Path
+    function: GradedTest
+    grade: Grade
+    suite: Suite
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a test in one world."""
+
+    status: Status
+    runs: int
+    failed_seeds: list[int] = field(default_factory=list)
+    failure: Failure | None = None
+
+
+class Runner:
+    """What the tests of one pytest process share: the keepers, the simulation's worker, and how to run."""
+
+    def __init__(self, run: str, submission: Path | None, patience: float, command: str) -> None:
+        self.submission = submission
+        self.patience = patience
+        self.command = command
+        """How the user calls the `lab` command from here."""
+        self._keepers = Keepers(run)
+        self._simulation = SimWorker()
+
+    def close(self) -> None:
+        """Ends all that was started."""
+        self._simulation.stop()
+        self._keepers.close()
+
+    def _folders(self, package: str) -> list[Path]:
+        """Where servers look for their code before the reference's."""
+        if self.submission is None:
+            return []
+        if not (self.submission / package).is_dir():
+            raise AssertionError(f"expected {package} in the submission {self.submission}, found none")
+        return [self.submission]
+
+    def replay(self, item: GradedItem, world: World, seed: int) -> str:
+        """The command that runs this again."""
+        submission = f" --submission {shlex.quote(str(self.submission))}" if self.submission else ""
+        return f"{self.command} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
+
+    # --- the process world -------------------------------------------------------------------------------------------
+
+    def in_processes(self, item: GradedItem, seed: int, folder: Path) -> Report:
+        """Runs the test once, with real processes."""
+        failure = Failure("", seed, self.replay(item, "process", seed), str(folder))
+        with asyncio.Runner(loop_factory=new_event_loop) as loop:
+            status = loop.run(self._live(item, seed, folder, failure))
+        if status == "passed":
+            return Report(status, 1)
+        return Report(status, 1, [seed] if status == "failed" else [], failure)
+
+    async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
+        """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
+        try:
+            keeper = self._keepers.get(item.suite.package, self._folders(item.suite.package))
+            async with ProcessCluster(item.suite.package, keeper, seed, folder, self.patience) as cluster:
+                try:
+                    await self._bounded(item, cluster)
+                    _judge(cluster)
+                except Exception as error:
+                    failure.where = _where(error, item.file)
+                    if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
+                        failure.logs = _log_tails(cluster)
+                    raise
+                finally:
+                    if cluster.history:
+                        cluster.history.write(folder / "history.jsonl")
+        except Inconclusive as error:
+            failure.message = str(error)
+            return "inconclusive"
+        except AssertionError as error:
+            failure.message = str(error) or "an assertion of the test does not hold"
+            return "failed"
+        except (CallFailed, CallRefused) as error:
+            failure.message = f"{type(error).__name__}: {error}"
+            return "failed"
+        except Exception as error:
+            failure.message = "".join(traceback.format_exception(error))
+            return "error"
+        return "passed"
+
+    async def _bounded(self, item: GradedItem, cluster: Cluster) -> None:
+        """The test, within its time. Raises what the test raises."""
+        limit = item.grade.within * self.patience
+        try:
+            async with asyncio.timeout(limit) as timeout:
+                await item.function(cluster)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise AssertionError(
+                f"expected the whole test to take at most {limit:g} s, and it was not over then"
+            ) from None
+        cluster.check()
+
+    # --- the simulation ----------------------------------------------------------------------------------------------
+
+    def in_simulation(self, item: GradedItem, seeds: Sequence[int], folder: Path) -> Report:
+        """Runs the test once with each seed. The first seed that fails is run again, to keep its trace."""
+        failed: list[Outcome] = []
+        with _noting(folder / "progress", len(seeds)) as progress:
+            for outcome in self._simulate(item, seeds):
+                if outcome.status != "passed":
+                    failed.append(outcome)
+                progress.note(len(failed))
+        if not failed:
+            return Report("passed", len(seeds))
+        first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
+        for _ in self._simulate(item, [first.seed], folder):
+            pass
+        failure = Failure(
+            message=first.message.strip(),
+            seed=first.seed,
+            replay=self.replay(item, "sim", first.seed),
+            folder=str(folder / str(first.seed)),
+            logs={name: _tail(log) for name, log in first.logs.items() if log.strip()},
+        )
+        status: Status = "failed" if first.status == "failed" else "error"
+        return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
+
+    def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
+        package = item.suite.package
+        limit = item.grade.within * self.patience
+        path = self._folders(package)
+        return self._simulation.run(item.file, item.name, package, seeds, path, self.patience, limit, folder)
+
+
+class _Progress:
+    """A file that tells how far a simulated test is: seeds done, of how many, how many failed."""
+
+    def __init__(self, file: Path, total: int) -> None:
+        self._file = file
+        self._total = total
+        self._done = 0
+        self._noted = 0.0
+
+    def note(self, failed: int) -> None:
+        """One more seed is done."""
+        self._done += 1
+        if time.monotonic() - self._noted >= PROGRESS_EVERY:
+            self._noted = time.monotonic()
+            self._file.write_text(f"{self._done} {self._total} {failed}")
+
+
+@contextmanager
+def _noting(file: Path, total: int) -> Iterator[_Progress]:
+    """A progress file that is there while the seeds run."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield _Progress(file, total)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _judge(cluster: Cluster) -> None:
+    """Raises unless what the clients saw is linearizable."""
+    try:
+        from labs import linearizability
+    except ImportError:
+        return
+    verdict = linearizability.check(cluster.history)
+    if verdict.ok is None:
+        raise Inconclusive(verdict.explanation)
+    if not verdict.ok:
+        raise AssertionError(verdict.explanation)
+
+
+def _where(error: BaseException, file: Path) -> str:
+    """The line of the test's file at which the error passed, as `file:line: text`, or nothing if it did not."""
+    lines = [frame.tb_lineno for frame in _frames(error) if frame.tb_frame.f_code.co_filename == str(file)]
+    return f"at {file.name}:{lines[-1]}: {linecache.getline(str(file), lines[-1]).strip()}" if lines else ""
+
+
+def _frames(error: BaseException) -> Iterator[TracebackType]:
+    frame = error.__traceback__
+    while frame is not None:
+        yield frame
+        frame = frame.tb_next
+
+
+def _log_tails(cluster: Cluster) -> dict[str, str]:
+    """The last lines that each server wrote, for those that wrote anything."""
+    logs = {name: _tail(cluster.log(name)) for name in cluster.names}
+    return {name: log for name, log in logs.items() if any(not line.startswith("---") for line in log.splitlines())}
+
+
+def _tail(log: str) -> str:
+    return "\n".join(log.splitlines()[-LOG_LINES:])
