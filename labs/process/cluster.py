@@ -79,7 +79,10 @@ class ProcessCluster(Cluster):
         await self.close()
 
     async def close(self) -> None:
-        """Kills everything and deletes all socket files. Raises `AssertionError` if a process is still there."""
+        """Kills everything and deletes all socket files. A second time does no harm.
+
+        Raises `AssertionError` if a process is still there.
+        """
         running = [server for server in self._servers.values() if server.process and server.process.how is None]
         for server in running:
             server.killed = True
@@ -90,9 +93,9 @@ class ProcessCluster(Cluster):
             if server.client is not None:
                 server.client.close()
         await asyncio.sleep(0)  # closed connections are gone one turn later
-        shutil.rmtree(self.net)
+        shutil.rmtree(self.net, ignore_errors=True)
         if self._is_temporary:
-            shutil.rmtree(self._root)
+            shutil.rmtree(self._root, ignore_errors=True)
         for name, server in self._servers.items():
             assert server.process is None or server.process.how is not None, f"{name} is still there after SIGKILL"
 
@@ -182,6 +185,12 @@ class ProcessCluster(Cluster):
     def running(self, name: str) -> bool:
         process = self._servers[name].process
         return process is not None and process.how is None
+
+    def pid(self, name: str) -> int:
+        """The process id of a server that has been started."""
+        process = self._servers[name].process
+        assert process is not None, f"{name} was never started"
+        return process.pid
 
     def check(self) -> None:
         for name, server in self._servers.items():

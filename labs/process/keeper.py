@@ -216,7 +216,9 @@ def main() -> None:
     # Ours is imported already: a submission's modules can stand in for nothing that the keeper itself uses.
     sys.path[:0] = folders
     control = socket.socket(fileno=int(descriptor))
+    system.die_with_parent(os.getppid())  # while it imports, the keeper does not see the socket end
     failure = load(package, float(seconds))
+    system.outlive_parent()  # from here on it clears up first
     with control:
         keeper = Keeper(package, control)
         if failure is None:

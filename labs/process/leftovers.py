@@ -53,9 +53,17 @@ def belonging(run: str) -> Iterator[psutil.Process]:
                 yield process
 
 
-def kill_orphans(run: str, keepers: Collection[int]) -> None:
-    """Kills what this process inherited from a keeper that was killed, while other `keepers` live on."""
-    while orphans := [pid for pid in system.children(os.getpid()) if pid not in keepers and _belongs(pid, run)]:
+def kill_orphans(run: str, servers: Collection[int], keepers: Collection[int]) -> None:
+    """Kills and buries what this process inherited from a keeper that died, while other `keepers` live on.
+
+    Those are the keeper's `servers`, who died with it (the dead cannot be asked for their environment), and whatever
+    those had started.
+    """
+
+    def is_orphan(pid: int) -> bool:
+        return pid in servers or (pid not in keepers and _belongs(pid, run))
+
+    while orphans := [pid for pid in system.children(os.getpid()) if is_orphan(pid)]:
         for pid in orphans:
             system.kill(pid)
         for pid in orphans:

@@ -215,7 +215,7 @@ class Keeper:
             process.kill()
             process.wait()
         self._pids.discard(process.pid)
-        leftovers.kill_orphans(self.run, self._pids)
+        leftovers.kill_orphans(self.run, self._processes, self._pids)
         self._log.seek(0)
         self._output = self._log.read().decode(errors="replace")
         self._log.close()

@@ -33,6 +33,11 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def outlive_parent() -> None:
+    """Takes `die_with_parent` back."""
+    _set(PR_SET_PDEATHSIG, 0)
+
+
 def children(pid: int) -> list[int]:
     """The processes whose parent is `pid`, zombies included. Empty if there is no such process."""
     found: list[int] = []

@@ -1,0 +1,1 @@
+"""A lab that is none: servers that echo, crash, hang and leave things behind."""
