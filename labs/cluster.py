@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, overload
 
 from common.host import CallFailed
 from common.protocol import Append, Get, Put
@@ -131,6 +131,16 @@ class Cluster(ABC):
             task.result()
             return True
         return False
+
+    @overload
+    async def until(
+        self, condition: Callable[[], Awaitable[T]], within: float, what: str | Callable[[], str], every: float = POLL
+    ) -> T: ...
+
+    @overload
+    async def until(
+        self, condition: Callable[[], T], within: float, what: str | Callable[[], str], every: float = POLL
+    ) -> T: ...
 
     async def until(
         self,
