@@ -4,14 +4,15 @@ import asyncio
 import gc
 import importlib
 import sys
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from common.host import CallFailed
+from common.links import check_name
 from common.wire import Request
 from labs.cluster import Cluster, ServerStopped
 from labs.sim.loop import SimLoop, all_tasks
@@ -35,7 +36,7 @@ class SimCluster(Cluster):
         super().__init__(package, seed, folder, patience)
         self._loop = loop
         self.network = Network(loop, seed, trace)
-        self.network.on_crash = self._on_crash  # type: ignore[method-assign]
+        self.network.on_crash = self._on_crash
         self._roles = importlib.import_module(f"{package}.roles").ROLES
         self._started: dict[str, tuple[str, bytes, int]] = {}
         """For each name: role, arguments (encoded: a process shares no objects), and how often it was started."""
@@ -57,6 +58,7 @@ class SimCluster(Cluster):
     # --- servers -----------------------------------------------------------------------------------------------------
 
     async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
+        check_name(name)
         if role not in self._roles:
             raise ValueError(f"expected a role of {self.package} ({', '.join(self._roles)}), got {role!r}")
         self._started[name] = (role, msgspec.msgpack.encode(arguments), 0)
@@ -149,7 +151,7 @@ class SimCluster(Cluster):
         self.network.set_link(src, dst, self.link(src, dst))
 
 
-_SHARED: Final = (ModuleType, type, SimHost, Process, SimLoop, asyncio.Future)
+_SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, SimLoop, asyncio.Future)
 
 
 def deep_size(roots: list[Any]) -> int:

@@ -4,6 +4,7 @@ import linecache
 import os
 import sys
 import sysconfig
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -89,3 +90,19 @@ def await_chain(coroutine: Any) -> list[tuple[str, int, str]]:
             or getattr(coroutine, "ag_await", None)
         )
     return places
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback of an error and of those that led to it, without the lines that belong to Python or the harness."""
+    report = traceback.TracebackException.from_exception(error)
+    _keep_own(report)
+    return "".join(report.format())
+
+
+def _keep_own(report: traceback.TracebackException) -> None:
+    own = [frame for frame in report.stack if is_own_code(frame.filename)]
+    if own:
+        report.stack = traceback.StackSummary.from_list(own)
+    for cause in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if cause is not None:
+            _keep_own(cause)

@@ -17,10 +17,10 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOBase
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from labs.sim.errors import (
     USE_CALL,
@@ -37,7 +37,9 @@ from labs.sim.errors import (
 )
 from labs.sim.loop import OWNER, SimLoop
 
-SECONDS_IN_ONE_STEP: Final = 10.0
+T = TypeVar("T")
+
+SECONDS_IN_ONE_STEP = 5.0
 """Seconds of the processor's time that code may go on without waiting."""
 
 
@@ -167,6 +169,21 @@ def _as_completed(original: Callable[..., Any]) -> Callable[..., Any]:
     return as_completed
 
 
+async def _wait_for(fut: Awaitable[T], timeout: float | None) -> T:
+    """asyncio's own since Python 3.12. The one before takes more turns of the loop, so runs would differ."""
+    if timeout is not None and timeout <= 0:
+        future = asyncio.ensure_future(fut)
+        if not future.done():
+            future.cancel()
+            await asyncio.wait([future])
+        try:
+            return future.result()
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+    async with asyncio.timeout(timeout):
+        return await fut
+
+
 def _replacements() -> Iterator[tuple[Any, str, Any]]:
     """Where, which name, and what takes its place."""
     for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
@@ -180,7 +197,12 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     yield random.Random, "seed", _seed(random.Random.seed)
     yield os, "urandom", _forbidden(os.urandom, "the system's randomness", USE_RANDOM)
     yield random, "_urandom", _forbidden(os.urandom, "the system's randomness", USE_RANDOM)
+    if hasattr(os, "getrandom"):
+        yield os, "getrandom", _forbidden(os.getrandom, "the system's randomness", USE_RANDOM)
     yield os, "getpid", _forbidden(os.getpid, "os.getpid()", USE_NAME)
+    if sys.version_info < (3, 12):
+        yield asyncio, "wait_for", _wait_for
+        yield asyncio.tasks, "wait_for", _wait_for
     completed = _as_completed(asyncio.as_completed)
     yield asyncio, "as_completed", completed
     yield asyncio.tasks, "as_completed", completed

@@ -38,6 +38,8 @@ Ts = TypeVarTuple("Ts")
 
 STEPS_AT_ONE_INSTANT: Final = 1_000_000
 """So many callbacks without the clock moving mean that somebody runs in circles."""
+WAITS_SHOWN: Final = 60
+"""Tasks that a report lists."""
 FEW_TIMERS: Final = 1000
 """Cancelled timers are swept out of the schedule once they are so many, and most of it."""
 
@@ -77,19 +79,23 @@ class SimHandle(asyncio.TimerHandle):
             self._context.run(self._callback, *self._args)
 
 
-_numbers = count(1)
+def _next_number(future: "asyncio.Future[Any]") -> int:
+    loop = future.get_loop()
+    assert isinstance(loop, SimLoop)
+    return next(loop.numbers)
 
 
 class SimFuture(asyncio.Future[T]):
     """A future that a set keeps at a place of its own, and not at one that depends on its address in memory."""
 
     __slots__ = ("_number",)
+    _number: int
 
     def __hash__(self) -> int:
         try:
             return self._number
         except AttributeError:
-            self._number: int = next(_numbers)
+            self._number = _next_number(self)
             return self._number
 
 
@@ -97,13 +103,14 @@ class SimTask(asyncio.Task[T]):
     """A task that knows its process. It hashes as a `SimFuture` does: asyncio keeps tasks in sets, and walks them."""
 
     __slots__ = ("_number", "owner")
+    _number: int
     owner: Any
 
     def __hash__(self) -> int:
         try:
             return self._number
         except AttributeError:
-            self._number: int = next(_numbers)
+            self._number = _next_number(self)
             return self._number
 
 
@@ -151,6 +158,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.cancelled_timers = 0
         self.on_error: Callable[[Any, dict[str, Any]], None] = self._log_error
         """Told of exceptions that nobody caught: the owner, and what asyncio knows of it."""
+        self.numbers = count()
+        """For tasks and futures, which hash to them."""
         self._sequence = count()
         self._ready: deque[SimHandle] = deque()
         self._timers: list[tuple[float, int, SimHandle]] = []
@@ -374,7 +383,7 @@ def all_tasks(loop: SimLoop) -> "list[asyncio.Task[Any]]":
 def describe_waits(loop: SimLoop, main: "asyncio.Future[Any]") -> str:
     """For people: the test's stack, then where every other task waits."""
     lines = []
-    for task in all_tasks(loop):
+    for task in sorted(all_tasks(loop), key=lambda task: task is not main)[:WAITS_SHOWN]:
         places = await_chain(task.get_coro())
         own = [place for place in places if is_own_code(place[0])] or places
         owner = getattr(task, "owner", None)

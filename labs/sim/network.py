@@ -6,8 +6,9 @@ drawn from randomness of that link, seeded by the run's seed and the two names.
 """
 
 import asyncio
+import math
 import traceback
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context, copy_context
 from random import Random
 from types import CoroutineType
@@ -19,7 +20,7 @@ from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handl
 from common.wire import Methods, Request, decode_frame, decode_result, encode_error, encode_request, encode_result
 from labs.cluster import Link
 from labs.faults import NONE, Faults
-from labs.sim.errors import is_own_code
+from labs.sim.errors import own_traceback
 from labs.sim.loop import OWNER, SimHandle, SimLoop
 from labs.sim.trace import Trace
 
@@ -53,7 +54,6 @@ class Process:
         """Calls to this process that have no answer yet: whoever waits learns of its end."""
         self.log = log
         self.host = SimHost(self, Random(f"{world.seed} {name} {incarnation}"))
-        self._line = ""
         if context is None:
             context = copy_context()
             context.run(OWNER.set, self)
@@ -102,9 +102,12 @@ class Process:
             self.serving.set_result(None)
 
     def write(self, text: str) -> None:
-        """Text that this process printed: whole lines go to its log, with the time."""
-        *lines, self._line = (self._line + text).split("\n")
-        self.log.extend(f"{self.world.loop.now:10.6f} {line}\n" for line in lines)
+        """Text that this process printed. Each line of its log begins with the time."""
+        for piece in text.splitlines(keepends=True):
+            if self.log and not self.log[-1].endswith("\n"):
+                self.log[-1] += piece
+            else:
+                self.log.append(f"{self.world.loop.now:10.6f} {piece}")
 
 
 class Call(Generic[R]):
@@ -160,6 +163,8 @@ class Network:
         self.counted: dict[str, int] = {}
         """Requests that the taps before each server have seen."""
         self.messages = 0
+        self.on_crash: Callable[[Process], None] = lambda process: None
+        """Told of each process that ends by its own mistake."""
         self._randoms: dict[tuple[str, str], Random] = {}
         self._held: dict[tuple[str, str], list[tuple[Call[Any], bytes]]] = {}
         self._calls = 0
@@ -167,9 +172,6 @@ class Network:
     def note(self, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
         """One event for the trace."""
         self.trace.add(self.loop.now, kind, src, dst, text, frame)
-
-    def on_crash(self, process: Process) -> None:
-        """The cluster puts its own function here: it is told of a process that ended by its own mistake."""
 
     def random(self, src: str, dst: str) -> Random:
         """The randomness of one link."""
@@ -197,7 +199,7 @@ class Network:
         frame = encode_request(number & 0xFFFFFFFF, request)
         call.timer = (
             None
-            if timeout is None
+            if timeout is None or timeout == math.inf
             else loop.call_at(loop.now + timeout, call.fail, f"no reply within {timeout:g} s", context=src.context)
         )
         if control:
@@ -372,12 +374,3 @@ class SimHost:
 
     def log(self, text: str) -> None:
         self._process.write(text + "\n")
-
-
-def own_traceback(error: BaseException) -> str:
-    """The traceback of an error, without the lines that belong to Python or the harness."""
-    report = traceback.TracebackException.from_exception(error)
-    own = [frame for frame in report.stack if is_own_code(frame.filename)]
-    if own:
-        report.stack = traceback.StackSummary.from_list(own)
-    return "".join(report.format())

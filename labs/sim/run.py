@@ -2,26 +2,26 @@
 
 import gc
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from common.host import CallFailed
 from labs.cluster import Cluster
+from labs.grading import Inconclusive
 from labs.history import Operation
-from labs.sim import guard
+from labs.sim import guard, state
 from labs.sim.cluster import SimCluster
-from labs.sim.errors import SimulationError
+from labs.sim.errors import NotSimulated, SimulationError, own_traceback
 from labs.sim.loop import SimLoop
-from labs.sim.network import own_traceback
 from labs.sim.trace import Trace
 
-LIMIT = 1000.0
+LIMIT: Final = 1000.0
 """Virtual seconds that a run may take unless it says otherwise."""
-LINES_OF_LOG = 200
+LINES_OF_LOG: Final = 200
 """Lines of each server's log that an outcome keeps: the last ones."""
 
 Test = Callable[[Any], Awaitable[None]]
@@ -32,8 +32,8 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """How one seed ended."""
 
     seed: int
-    status: Literal["passed", "failed", "error"]
-    """failed: an assertion of the test. error: the run could not be brought to its end."""
+    status: Literal["passed", "failed", "error", "inconclusive"]
+    """failed: the servers did not do what they should. error: they cannot be simulated."""
     message: str = ""
     """Why, for people: the failure and the lines of the test and the servers that led there."""
     virtual_seconds: float = 0.0
@@ -59,47 +59,40 @@ def run(
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
-    The trace goes to `folder`, if there is one.
+    The trace goes to `folder`, if there is one, as `trace.jsonl`.
     """
     started = perf_counter()
     loop = SimLoop(limit)
     trace = Trace(keep=folder is not None)
     outcome = Outcome(seed, "passed")
     output: list[str] = []
-    collecting = gc.isenabled()
-    gc.disable()  # a collection would run the `finally` blocks of killed processes, at a moment that nobody can repeat
-    try:
-        cluster = None
+    loop.on_error = _Errors(loop, output)
+    with _no_collection(), guard.active(loop, output.append):
+        cluster = SimCluster(package, seed, loop, trace, folder, patience)
+        before = state.snapshot(package)
         try:
-            with guard.active(loop, output.append):
-                cluster = SimCluster(package, seed, loop, trace, folder, patience)
-                loop.on_error = _on_error(loop, output)
-                loop.run_until_complete(_checked(test, cluster))
-            for look in after:
-                look(cluster)
-        except SimulationError as error:
-            outcome.status, outcome.message = "error", f"{type(error).__name__}: {error}"
-        except AssertionError as error:
-            outcome.status, outcome.message = "failed", own_traceback(error)
-        except Exception as error:
-            outcome.status, outcome.message = (
-                "failed" if isinstance(error, CallFailed) else "error",
-                own_traceback(error),
-            )
-        if cluster is not None:
-            outcome.messages = cluster.network.messages
-            outcome.operations = cluster.history.operations
-            if outcome.status != "passed":
-                outcome.logs = {name: _end(cluster.log(name)) for name in cluster.names}
-                outcome.logs["test"] = _end("".join(output))
+            loop.run_until_complete(_checked(test, cluster))
+        except (Exception, SimulationError) as error:
+            _judge(outcome, error)
+        changes = state.changes(before, state.snapshot(package))
         outcome.virtual_seconds = loop.now
+        outcome.messages = cluster.network.messages
+        outcome.operations = cluster.history.operations
         trace.add(loop.now, "end", text=outcome.status)
         outcome.digest = trace.digest()
-        with guard.active(loop, lambda _: None):
-            loop.close()
-    finally:
-        if collecting:
-            gc.enable()
+        logs = {name: _last_lines(cluster.log(name)) for name in cluster.names}
+        loop.close()
+    if outcome.status == "passed":
+        try:
+            for look in after:
+                look(cluster)
+        except Exception as error:
+            _judge(outcome, error)
+    if changes and outcome.status != "error":
+        outcome.status = "error"
+        outcome.message = f"{_SHARED.format(', '.join(changes))}\n{outcome.message}"
+    if outcome.status != "passed":
+        outcome.logs = logs | {"test": _last_lines("".join(output))}
     outcome.real_seconds = perf_counter() - started
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,29 +100,59 @@ def run(
     return outcome
 
 
+_SHARED: Final = (
+    "changed during the run: {}\nIn a simulation all servers share the variables of modules and classes, whereas real"
+    " processes each have their own. Keep such things in an object that the role makes."
+)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection: it would run `finally` blocks of killed processes, at a moment that nobody can repeat."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 async def _checked(test: Test, cluster: SimCluster) -> None:
     await test(cluster)
     cluster.check()
 
 
-def _on_error(loop: SimLoop, output: list[str]) -> Callable[[Any, dict[str, Any]], None]:
+def _judge(outcome: Outcome, error: BaseException) -> None:
+    """What an exception that ended the test says of it."""
+    if isinstance(error, SimulationError):
+        outcome.status = "error" if isinstance(error, NotSimulated) else "failed"
+        outcome.message = f"{type(error).__name__}: {error}"
+    else:
+        outcome.status = "inconclusive" if isinstance(error, Inconclusive) else "failed"
+        outcome.message = own_traceback(error)
+
+
+class _Errors:
     """What happens with an exception that nobody caught."""
 
-    def on_error(owner: Any, context: dict[str, Any]) -> None:
+    def __init__(self, loop: SimLoop, output: list[str]) -> None:
+        self._loop = loop
+        self._output = output
+
+    def __call__(self, owner: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
         text = context["message"] + "\n" + ("".join(traceback.format_exception(error)) if error is not None else "")
-        if isinstance(error, SystemExit) and owner is not None:
+        if owner is None:
+            self._output.append(text)
+            if error is not None:
+                self._loop.halt(error)
+        elif isinstance(error, SystemExit):
             owner.crash(error)
-        elif owner is not None:
-            owner.write(text)  # in the real world, too, asyncio would only have logged it
-        elif error is not None:
-            loop.halt(error)
         else:
-            output.append(text)
-
-    return on_error
+            owner.write(text)  # asyncio, too, would only have written it
 
 
-def _end(text: str) -> str:
+def _last_lines(text: str) -> str:
     lines = text.splitlines(keepends=True)
     return "".join(lines[-LINES_OF_LOG:])
