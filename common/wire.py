@@ -64,9 +64,9 @@ class ResponseFrame(NamedTuple):
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 
-_request_envelope = msgspec.msgpack.Decoder(tuple[int, int, str, msgspec.Raw])
+_request_envelope = msgspec.msgpack.Decoder(tuple[int, int, Any, msgspec.Raw])
 _response_envelope = msgspec.msgpack.Decoder(tuple[int, int, Any, msgspec.Raw])
-_notification_envelope = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
+_notification_envelope = msgspec.msgpack.Decoder(tuple[int, Any, msgspec.Raw])
 _any_envelope = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _integer = msgspec.msgpack.Decoder(int)
 
@@ -168,9 +168,17 @@ def _msgid(number: int) -> int:
     return number
 
 
+def _text(method: object) -> str:
+    if isinstance(method, bytes):
+        return method.decode()  # some clients write a method's name as binary
+    if not isinstance(method, str):
+        raise Malformed(f"expected a method's name, got {method!r:.100}")
+    return method
+
+
 def _request(frame: bytes) -> RequestFrame:
     _, msgid, method, params = _request_envelope.decode(frame)
-    return RequestFrame(_msgid(msgid), method, params)
+    return RequestFrame(_msgid(msgid), _text(method), params)
 
 
 def _response(frame: bytes) -> ResponseFrame:
@@ -182,7 +190,7 @@ def _response(frame: bytes) -> ResponseFrame:
 
 def _notification(frame: bytes) -> RequestFrame:
     _, method, params = _notification_envelope.decode(frame)
-    return RequestFrame(None, method, params)
+    return RequestFrame(None, _text(method), params)
 
 
 class FrameReader:

@@ -1,14 +1,12 @@
 """The clerk: asks the primary, again and again until it has an answer."""
 
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from common.host import BadRequest, CallFailed, Host
-from common.protocol import PING_INTERVAL, GetView
+from common.protocol import PING_INTERVAL, Done, GetView, Value
 from common.wire import Request
 from lab1_pbservice.pbservice.core import MAX_VALUE
 from lab1_pbservice.pbservice.messages import NotPrimary, Read, TooLong, Write
-
-R = TypeVar("R")
 
 OPERATION_TIMEOUT: Final = 1.0
 """Seconds to wait for the primary before asking the view service whether it still is."""
@@ -31,7 +29,7 @@ class Clerk:
 
     async def get(self, key: str) -> str:
         """The value of `key`, or the empty string if it was never written."""
-        reply = await self._ask(Read(key))
+        reply: Value = await self._ask(Read(key))
         return reply.value
 
     async def put(self, key: str, value: str) -> None:
@@ -46,11 +44,11 @@ class Clerk:
         if len(value) > MAX_VALUE:
             raise _too_long(key, MAX_VALUE)
         self.seq += 1
-        reply = await self._ask(Write(self.client, self.seq, key, value, append))
+        reply: Done | TooLong = await self._ask(Write(self.client, self.seq, key, value, append))
         if isinstance(reply, TooLong):
             raise _too_long(key, reply.limit)
 
-    async def _ask(self, request: Request[R | NotPrimary]) -> R:
+    async def _ask(self, request: Request[Any]) -> Any:
         pause = FIRST_PAUSE
         while True:
             try:
