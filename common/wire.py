@@ -198,28 +198,21 @@ class FrameReader:
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self._max_frame = max_frame
-        self._fresh()
-
-    def _fresh(self) -> None:
-        self._unpacker = msgpack.Unpacker(max_buffer_size=self._max_frame)
+        self._unpacker = msgpack.Unpacker(max_buffer_size=2 * max_frame)
         self._kept = bytearray()  # what the unpacker holds and no frame has ended in yet
         self._start = 0  # where, by the unpacker's count, `_kept` begins
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that end within `data`, in order. Raises `Malformed`."""
         frames: list[bytes] = []
-        # Pieces go in by the limit's size: the unpacker refuses more at once than its buffer may hold.
+        # Pieces go in by the limit's size: with what is kept, that is the most which the unpacker may have to hold.
         for at in range(0, len(data), self._max_frame):
-            piece = data[at : at + self._max_frame] if len(data) > self._max_frame else data
-            self._feed(piece, frames)
+            self._feed(data[at : at + self._max_frame], frames)
         return frames
 
     def _feed(self, data: bytes, frames: list[bytes]) -> None:
         unpacker = self._unpacker
-        try:
-            unpacker.feed(data)
-        except msgpack.BufferFull:
-            raise Malformed(f"expected frames of at most {self._max_frame} bytes, got a longer one") from None
+        unpacker.feed(data)
         kept: bytes | bytearray = data
         if self._kept:
             self._kept += data
@@ -229,6 +222,7 @@ class FrameReader:
             while True:
                 unpacker.skip()
                 end = unpacker.tell() - start
+                self._check_length(end - position)
                 frames.append(bytes(kept[position:end]))
                 position = end
         except msgpack.OutOfData:
@@ -237,6 +231,7 @@ class FrameReader:
             raise Malformed(
                 f"expected MessagePack, nested {MAX_NESTING} deep at most, got other bytes: {error!r}"
             ) from None
+        self._check_length(len(kept) - position)
         if position == len(kept):
             if self._kept:
                 self._kept = bytearray()
@@ -245,3 +240,7 @@ class FrameReader:
         else:
             del self._kept[:position]
         self._start = start + position
+
+    def _check_length(self, length: int) -> None:
+        if length > self._max_frame:
+            raise Malformed(f"expected frames of at most {self._max_frame} bytes, got a longer one")
