@@ -1,1 +1,120 @@
-def main() -> None: ...
+"""The `lab` command. What a subcommand does stands in a module of its own, imported when it is asked for."""
+
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from labs.usage import BAD_USAGE, INTERRUPTED, PASSED, BadUsage
+
+EXISTING_FOLDER = click.Path(path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(package_name="distributed-systems-labs")
+@click.pass_context
+def lab(context: click.Context) -> None:
+    """The distributed-systems labs: run, break and check your servers.
+
+    Exit status: 0 all passed, 1 some test failed, 2 bad usage, 3 inconclusive.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@lab.command()
+@click.argument("targets", nargs=-1, metavar="[LAB, SUITE or FILE]...")
+@click.option(
+    "-k", "keyword", metavar="EXPR", help="Only tests whose names match: a part of the name, `and`, `or`, `not`."
+)
+@click.option(
+    "--world",
+    type=click.Choice(["process", "sim", "both"]),
+    default="process",
+    show_default=True,
+    help="Real processes, the simulation with virtual time, or both.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), metavar="N", help="Simulate each test with N seeds.  [default: 20]"
+)
+@click.option("--seed", type=int, metavar="K", help="The first seed; without --seeds, the only one.")
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Run each test N times in real processes."
+)
+@click.option(
+    "-n", "workers", type=click.IntRange(min=0), metavar="WORKERS", help="Tests at once; 0 is one, in this process."
+)
+@click.option(
+    "--submission", type=EXISTING_FOLDER, metavar="DIR", help="Test the lab packages in DIR, not the reference."
+)
+@click.option("--json", "json", type=NEW_FILE, metavar="FILE", help="Write the results as JSON.")
+@click.option("--junit", type=NEW_FILE, metavar="FILE", help="Write the results as JUnit XML.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.  [default: runs/TIME-ID]"
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    metavar="F",
+    help="Stretch the bounds of waits by F, on a slow machine.",
+)
+def test(**options: object) -> int:
+    """Run the graded tests of labs, suites or files: all, if none is named.
+
+    \b
+    lab test lab1                                   one lab
+    lab test pbservice -k unreliable                some tests of a suite
+    lab test lab1 --submission ../mine              on your own code
+    lab test viewservice --world sim --seeds 1000   a thousand schedules
+    lab test viewservice -k first_backup --world sim --seed 1742   one of them again
+    """
+    from labs import testing
+
+    return testing.run(testing.Request(**options))  # type: ignore[arg-type]
+
+
+@lab.command()
+@click.option("-n", "workers", type=click.IntRange(min=0), default=4, show_default=True, help="Tests at once.")
+@click.option("--seeds", type=click.IntRange(min=1), default=50, show_default=True, help="Seeds for each graded test.")
+def check(workers: int, seeds: int) -> int:
+    """Check the project itself: lint, format, types, unit tests, graded tests in both worlds."""
+    from labs import checking
+
+    return checking.run(workers, seeds)
+
+
+@lab.command()
+def doctor() -> int:
+    """Say what this machine offers, and what that means for a run."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from labs.doctor import examine
+
+    table = Table("", "Found", "What follows")
+    for finding in examine():
+        table.add_row(finding.what, Text(finding.found, "green" if finding.good else "yellow"), finding.follows)
+    Console().print(table)
+    return PASSED
+
+
+def main() -> NoReturn:
+    """The command. Whatever is wrong with how it was called is said in one line."""
+    try:
+        status = lab.main(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except BadUsage as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    sys.exit(status)
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"lab: {text}", file=sys.stderr)
+    sys.exit(BAD_USAGE)

@@ -5,8 +5,6 @@
 
 import os
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from labs.plugin import RUN
 from labs.results import Attempt, Failure, Status, TestResult, by_test, folder_name, summarise
 
 COLOURS: Final[dict[Status, str]] = {
@@ -35,30 +34,23 @@ RUNNING_LINES: Final = 8
 class Reporter:
     """Collects what the tests tell, and shows it."""
 
-    def __init__(self, console: Console, heading: str, folder: Path) -> None:
+    def __init__(self, console: Console, heading: str) -> None:
         self.console = console
         self.heading = heading
-        self.folder = folder
-        """The run's folder, where running tests of the simulation note how far they are."""
-        self.attempts: list[Attempt] = []
+        self.folder = Path()
+        """The run's folder."""
+        self._attempts: dict[str, Attempt] = {}
+        """What each finished pytest item told."""
         self.problems: list[str] = []
         """What went wrong outside of any test, as text."""
+        self.interrupted = False
+        """Whether somebody ended the run before its time."""
         self._started = time.monotonic()
-        self._total = 0
+        self._order: list[str] = []
+        """The ids of all items, as their files have them."""
         self._running: dict[str, float] = {}
         self._finished = 0
         self._live: Live | None = None
-
-    @contextmanager
-    def showing(self) -> Generator[None]:
-        """While this lasts, a terminal shows what runs now. Elsewhere each finished test has its line."""
-        if not self.console.is_terminal:
-            yield
-            return
-        with Live(get_renderable=self._now, console=self.console, transient=True, refresh_per_second=5) as live:
-            self._live = live
-            yield
-        self._live = None
 
     # --- what pytest tells -------------------------------------------------------------------------------------------
 
@@ -66,15 +58,36 @@ class Reporter:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Takes the place of pytest's own reporter."""
         config.pluginmanager.unregister(name="terminalreporter")
+        run = config.stash[RUN]
+        run.make_folder()
+        self.folder = run.folder
+
+    def pytest_sessionstart(self) -> None:
+        """From now on a terminal shows what runs. Elsewhere each finished test has its line."""
+        if self.console.is_terminal:
+            self._live = Live(get_renderable=self._now, console=self.console, transient=True, refresh_per_second=5)
+            self._live.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self) -> None:
+        """Shows what came of the tests."""
+        if self._live is not None:
+            self._live.stop()
+        self._show_results()
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Somebody had enough."""
+        self.interrupted = True
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Says how many tests there are."""
-        self._total = max(self._total, len(session.items))
+        """Says which tests there are."""
+        if session.items:
+            self._order = [item.nodeid for item in session.items]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """As `pytest_collection_finish`, from a worker."""
-        self._total = len(ids)
+        self._order = ids
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file of tests that cannot be read is a problem."""
@@ -93,42 +106,43 @@ class Reporter:
         """One phase of a test is over. The phase that ran the test carries what it tells."""
         told = getattr(report, "lab", None)
         if told is not None:
-            self.attempts.append(msgspec.convert(told, Attempt))
+            self._attempts[report.nodeid] = msgspec.convert(told, Attempt)
         elif report.failed:  # a worker that died, or a fixture: nothing more is known than pytest's own words
             failure = Failure(report.longreprtext, seed=0, replay="", folder=str(self.folder))
             test = report.nodeid
-            self.attempts.append(Attempt(test, test, "", "", "", 0, "error", 1, report.duration, failure=failure))
+            attempt = Attempt(test, test, "", "", "", "", 0, "error", 1, report.duration, failure=failure)
+            self._attempts.setdefault(test, attempt)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test is over."""
         self._running.pop(nodeid, None)
         self._finished += 1
-        if self._live is None and self.attempts:
-            self._line(self.attempts[-1])
+        if self._live is None and nodeid in self._attempts:
+            self._line(self._attempts[nodeid])
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 
     def _line(self, attempt: Attempt) -> None:
-        seeds = f", {len(attempt.failed_seeds)} of {attempt.runs} seeds failed" if attempt.runs > 1 else ""
+        failed = f", {len(attempt.failed_seeds)} failed" if attempt.failed_seeds else ""
+        seeds = f", {attempt.runs} seeds{failed}" if attempt.world == "sim" else ""
         self.console.print(
             Text.assemble(
                 (f"{attempt.status:12}", COLOURS[attempt.status]),
-                f" {attempt.suite:12} {attempt.title} ({attempt.seconds:.1f} s{seeds})",
+                f" {attempt.world:7} {attempt.suite:11} {attempt.title} ({attempt.seconds:.1f} s{seeds})",
             ),
             soft_wrap=True,
         )
 
     def _now(self) -> RenderableType:
         now = time.monotonic()
-        counts = [
-            (f"  {sum(attempt.status == status for attempt in self.attempts)} {status}", colour)
-            for status, colour in COLOURS.items()
-            if any(attempt.status == status for attempt in self.attempts)
-        ]
+        counts = [("  ", ""), *_counts([attempt.status for attempt in self._attempts.values()])]
         head = Text.assemble(
-            (self.heading, "bold"), f"  {self._finished} of {self._total}", *counts, f"  {now - self._started:.0f} s"
+            (self.heading, "bold"),
+            f"  {self._finished} of {len(self._order)}",
+            *counts,
+            f"  {now - self._started:.0f} s",
         )
-        bar = ProgressBar(total=max(self._total, 1), completed=self._finished, width=60)
+        bar = ProgressBar(total=max(len(self._order), 1), completed=self._finished, width=60)
         lines = Table.grid(padding=(0, 2))
         running = list(self._running.items())
         for nodeid, started in running[:RUNNING_LINES]:
@@ -149,69 +163,79 @@ class Reporter:
 
     def results(self) -> list[TestResult]:
         """One entry a test."""
-        return [summarise(attempts) for attempts in by_test(self.attempts).values()]
+        return [summarise(attempts) for attempts in self._tests()]
 
-    def show_results(self) -> None:
+    def _tests(self) -> list[list[Attempt]]:
+        """The attempts at each test, in the order of their files."""
+        places = {nodeid: place for place, nodeid in enumerate(self._order)}
+        finished = sorted(self._attempts, key=lambda nodeid: places.get(nodeid, len(places)))
+        return by_test(self._attempts[nodeid] for nodeid in finished)
+
+    def _show_results(self) -> None:
         """The table of each lab, and a panel for each test that did not pass."""
-        tests = by_test(self.attempts)
-        for lab in dict.fromkeys(attempts[0].lab for attempts in tests.values()):
-            self.console.print(self._table(lab, [runs for runs in tests.values() if runs[0].lab == lab]))
-        for attempts in tests.values():
-            failed = [attempt for attempt in attempts if attempt.status != "passed" and attempt.failure]
+        tests = self._tests()
+        for lab in dict.fromkeys(attempts[0].lab for attempts in tests):
+            self.console.print(self._table(lab, [attempts for attempts in tests if attempts[0].lab == lab]))
+        for attempts in tests:
+            failed = [attempt for attempt in attempts if attempt.failure]
             if failed:
-                self._panel(failed)
+                self._panel(failed[0])
         for problem in self.problems:
             self.console.print(
                 Panel(Text(problem), title="outside of the tests", border_style="red", title_align="left")
             )
+        counts = _counts([summarise(attempts).status for attempts in tests])
+        took = f" in {time.monotonic() - self._started:.1f} s; files in {_short(str(self.folder))}"
+        stopped = ("interrupted: ", "red") if self.interrupted else ""
+        self.console.print(Text.assemble(stopped, *counts, took), soft_wrap=True)
 
     def _table(self, lab: str, tests: list[list[Attempt]]) -> Table:
         table = Table(title=lab, title_justify="left", title_style="bold", show_footer=True)
         results = [summarise(attempts) for attempts in tests]
+        points = f"{sum(r.points for r in results):g}/{sum(r.max_points for r in results):g}"
         table.add_column("Test", "total", ratio=1)
         table.add_column("Part")
-        table.add_column(
-            "Points", f"{sum(r.points for r in results):g}/{sum(r.max_points for r in results):g}", justify="right"
-        )
+        table.add_column("World")
+        table.add_column("Points", points, justify="right")
         table.add_column("Seconds", f"{sum(result.seconds for result in results):.1f}", justify="right")
         table.add_column("Verdict")
         suite = ""
         for attempts, result in zip(tests, results, strict=True):
-            if suite and result.suite != suite:
+            if result.suite != suite:
+                suite = result.suite
                 table.add_section()
-            suite = result.suite
-            table.add_row(
-                result.title,
-                attempts[0].part,
-                f"{result.points:g}/{result.max_points:g}",
-                f"{result.seconds:.1f}",
-                _verdict(result),
-            )
+                table.add_row(Text(suite, "bold"))
+            worth = f"{result.points:g}/{result.max_points:g}" if result.max_points else ""
+            part, world = attempts[0].part, attempts[0].world
+            table.add_row(result.title, part, world, worth, f"{result.seconds:.1f}", _verdict(attempts, result))
         return table
 
-    def _panel(self, attempts: list[Attempt]) -> None:
-        first = attempts[0]
-        assert first.failure, "only what failed has a panel"
-        parts: list[RenderableType] = [Text(first.failure.message)]
-        if first.failure.where:
-            parts.append(Text(first.failure.where, "dim"))
-        for name, tail in first.failure.logs.items():
+    def _panel(self, attempt: Attempt) -> None:
+        assert attempt.failure, "only what failed has a panel"
+        parts: list[RenderableType] = [Text(attempt.failure.message)]
+        if attempt.failure.where:
+            parts.append(Text(attempt.failure.where, "dim"))
+        for name, tail in attempt.failure.logs.items():
             parts += [Text(f"\n{name} wrote", "bold"), Text(tail)]
-        parts.append(Text(f"\nfiles   {_short(first.failure.folder)}", "dim"))
-        if first.failure.replay:
-            parts.append(Text(f"replay  {first.failure.replay}", "bold"))
-        title = f"{first.suite}: {first.title}" if first.suite else first.title
-        self.console.print(
-            Panel(Group(*parts), title=Text(title), border_style=COLOURS[first.status], title_align="left")
-        )
+        title = f"{attempt.suite} ({attempt.world}): {attempt.title}" if attempt.suite else attempt.title
+        colour = COLOURS[attempt.status]
+        self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
+        # Not in the panel: a long line of it could not be copied in one piece.
+        self.console.print(Text(f"files   {_short(attempt.failure.folder)}"), soft_wrap=True)
+        self.console.print(Text(f"replay  {attempt.failure.replay}\n", "bold"), soft_wrap=True)
 
 
-def _verdict(result: TestResult) -> Text:
+def _counts(statuses: list[Status]) -> list[tuple[str, str]]:
+    """How often each status occurs, as coloured text."""
+    said = [(f"{statuses.count(status)} {status}", COLOURS[status]) for status in COLOURS if status in statuses]
+    return [part for number, each in enumerate(said) for part in ([(", ", "")] if number else []) + [each]]
+
+
+def _verdict(attempts: list[Attempt], result: TestResult) -> Text:
     said: str = result.status
-    if result.failed_seeds and result.runs > 1:
-        said += f" ({len(result.failed_seeds)} of {result.runs})"
-    elif result.runs > 1:
-        said += f" ({result.runs} times)"
+    if result.runs > 1:
+        of = f"{len(result.failed_seeds)} of {result.runs}" if result.failed_seeds else str(result.runs)
+        said += f" ({of} {'seeds' if attempts[0].world == 'sim' else 'times'})"
     return Text(said, COLOURS[result.status])
 
 

@@ -24,8 +24,9 @@ from labs.grading import grade_of
 from labs.process import leftovers
 from labs.results import Attempt, folder_name
 from labs.running import GradedItem, Report, Runner, World
-from labs.submission import BadSubmission, packages
+from labs.submission import packages
 from labs.suites import find_suites
+from labs.usage import BadUsage
 
 DEFAULT_SEEDS: Final = 20
 """Seeds that each test runs with in the simulation."""
@@ -139,7 +140,7 @@ def pytest_configure(config: pytest.Config) -> None:
         submission = Path(submission).absolute()
         try:
             packages(submission)
-        except BadSubmission as error:
+        except BadUsage as error:
             raise pytest.UsageError(str(error)) from None
     if config.getoption("patience") <= 0:
         raise pytest.UsageError(f"expected --patience to be more than 0, got {config.getoption('patience'):g}")
@@ -203,11 +204,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     run.make_folder()
     folder = run.folder / folder_name(pyfuncitem.nodeid)
     started = time.monotonic()
-    if variant.world == "process":
-        report = runner.in_processes(item, settings.first_seed + variant.repeat, folder)
-    else:
-        seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
-        report = runner.in_simulation(item, seeds, folder)
+    first = settings.first_seed + variant.repeat
+    report = runner.run(item, variant.world, range(first, first + settings.seeds), folder)
     pyfuncitem.stash[ATTEMPT] = attempt = _attempt(pyfuncitem, item, variant, report, time.monotonic() - started)
     if attempt.failure is not None:
         pytest.fail(f"{grade.title}: {attempt.status}\n{attempt.failure.text()}", pytrace=False)
@@ -224,6 +222,7 @@ def _attempt(
         part=item.grade.part,
         suite=item.suite.name,
         lab=item.suite.lab,
+        world=variant.world,
         points=0 if both and variant.world == "sim" else item.grade.points,  # the process world gives the points
         status=report.status,
         runs=report.runs,

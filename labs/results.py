@@ -47,6 +47,7 @@ class Attempt(msgspec.Struct):
     part: str
     suite: str
     lab: str
+    world: str
     points: float
     """What the test is worth."""
     status: Status
@@ -110,12 +111,12 @@ def summarise(attempts: list[Attempt]) -> TestResult:
     )
 
 
-def by_test(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
-    """The runs of each test, tests in the order of their files."""
+def by_test(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
+    """The runs of each test."""
     found: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         found.setdefault(attempt.test, []).append(attempt)
-    return found
+    return list(found.values())
 
 
 def folder_name(nodeid: str) -> PurePosixPath:

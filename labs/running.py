@@ -1,15 +1,15 @@
 """Runs one graded test in one world, and tells what came of it."""
 
 import asyncio
-import linecache
+import inspect
+import re
 import shlex
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal
 
 from common.host import CallFailed, CallRefused
@@ -69,40 +69,42 @@ class Runner:
         self._simulation.stop()
         self._keepers.close()
 
-    def _folders(self, package: str) -> list[Path]:
-        """Where servers look for their code before the reference's."""
-        if self.submission is None:
-            return []
-        if not (self.submission / package).is_dir():
-            raise AssertionError(f"expected {package} in the submission {self.submission}, found none")
-        return [self.submission]
-
     def replay(self, item: GradedItem, world: World, seed: int) -> str:
         """The command that runs this again."""
         submission = f" --submission {shlex.quote(str(self.submission))}" if self.submission else ""
         return f"{self.command} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
+    def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
+        """Runs the test in a world: once with each seed in the simulation, once with the first in real processes."""
+        package = item.suite.package
+        if self.submission is not None and not (self.submission / package).is_dir():
+            said = f"expected the package {package} in the submission {self.submission}, found none"
+            return Report("error", 0, [], Failure(said, seeds[0], "", str(folder)))
+        return self._in_processes(item, seeds[0], folder) if world == "process" else self._in_sim(item, seeds, folder)
+
+    @property
+    def _folders(self) -> list[Path]:
+        """Where servers look for their code before the reference's."""
+        return [self.submission] if self.submission else []
+
     # --- the process world -------------------------------------------------------------------------------------------
 
-    def in_processes(self, item: GradedItem, seed: int, folder: Path) -> Report:
-        """Runs the test once, with real processes."""
+    def _in_processes(self, item: GradedItem, seed: int, folder: Path) -> Report:
         failure = Failure("", seed, self.replay(item, "process", seed), str(folder))
         with asyncio.Runner(loop_factory=new_event_loop) as loop:
             status = loop.run(self._live(item, seed, folder, failure))
-        if status == "passed":
-            return Report(status, 1)
-        return Report(status, 1, [seed] if status == "failed" else [], failure)
+        return Report(status, 1) if status == "passed" else Report(status, 1, [seed], failure)
 
     async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
         """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
+        keeper = self._keepers.get(item.suite.package, self._folders)
         try:
-            keeper = self._keepers.get(item.suite.package, self._folders(item.suite.package))
             async with ProcessCluster(item.suite.package, keeper, seed, folder, self.patience) as cluster:
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
                 except Exception as error:
-                    failure.where = _where(error, item.file)
+                    failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
                         failure.logs = _log_tails(cluster)
                     raise
@@ -135,12 +137,14 @@ class Runner:
             raise AssertionError(
                 f"expected the whole test to take at most {limit:g} s, and it was not over then"
             ) from None
+        except (AssertionError, CallFailed, CallRefused):
+            cluster.check()  # a server that ended by itself is the better explanation
+            raise
         cluster.check()
 
     # --- the simulation ----------------------------------------------------------------------------------------------
 
-    def in_simulation(self, item: GradedItem, seeds: Sequence[int], folder: Path) -> Report:
-        """Runs the test once with each seed. The first seed that fails is run again, to keep its trace."""
+    def _in_sim(self, item: GradedItem, seeds: Sequence[int], folder: Path) -> Report:
         failed: list[Outcome] = []
         with _noting(folder / "progress", len(seeds)) as progress:
             for outcome in self._simulate(item, seeds):
@@ -150,23 +154,25 @@ class Runner:
         if not failed:
             return Report("passed", len(seeds))
         first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
-        for _ in self._simulate(item, [first.seed], folder):
+        for _ in self._simulate(item, [first.seed], folder):  # once more, and now its trace is kept
             pass
+        message, frames = _parse_traceback(first.message)
         failure = Failure(
-            message=first.message.strip(),
+            message=message,
             seed=first.seed,
             replay=self.replay(item, "sim", first.seed),
             folder=str(folder / str(first.seed)),
+            where=_where(item, frames),
             logs={name: _tail(log) for name, log in first.logs.items() if log.strip()},
         )
         status: Status = "failed" if first.status == "failed" else "error"
         return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
 
     def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
-        package = item.suite.package
         limit = item.grade.within * self.patience
-        path = self._folders(package)
-        return self._simulation.run(item.file, item.name, package, seeds, path, self.patience, limit, folder)
+        return self._simulation.run(
+            item.file, item.name, item.suite.package, seeds, self._folders, self.patience, limit, folder
+        )
 
 
 class _Progress:
@@ -209,17 +215,26 @@ def _judge(cluster: Cluster) -> None:
         raise AssertionError(verdict.explanation)
 
 
-def _where(error: BaseException, file: Path) -> str:
-    """The line of the test's file at which the error passed, as `file:line: text`, or nothing if it did not."""
-    lines = [frame.tb_lineno for frame in _frames(error) if frame.tb_frame.f_code.co_filename == str(file)]
-    return f"at {file.name}:{lines[-1]}: {linecache.getline(str(file), lines[-1]).strip()}" if lines else ""
+def _where(item: GradedItem, frames: Iterable[traceback.FrameSummary]) -> str:
+    """The line of the test itself at which the error passed, as `file:line: text`, or nothing if it did not."""
+    lines, first = inspect.getsourcelines(item.function)
+    here = [frame.lineno or 0 for frame in frames if frame.filename == str(item.file)]
+    own = [line - first for line in here if first <= line < first + len(lines)]
+    return f"at {item.file.name}:{own[-1] + first}: {lines[own[-1]].strip()}" if own else ""
 
 
-def _frames(error: BaseException) -> Iterator[TracebackType]:
-    frame = error.__traceback__
-    while frame is not None:
-        yield frame
-        frame = frame.tb_next
+_FRAME: Final = re.compile(r'  File "(.+)", line (\d+), in (.+)')
+
+
+def _parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
+    """The message at the end of a printed traceback, and the frames that led there. Other text is all message."""
+    _, printed, last = text.rpartition("Traceback (most recent call last):\n")
+    lines = last.rstrip().splitlines()
+    frames: list[traceback.FrameSummary] = []
+    while printed and lines and lines[0].startswith("  "):
+        if match := _FRAME.fullmatch(lines.pop(0)):
+            frames.append(traceback.FrameSummary(match[1], int(match[2]), match[3], lookup_line=False))
+    return "\n".join(lines).removeprefix("AssertionError: "), frames
 
 
 def _log_tails(cluster: Cluster) -> dict[str, str]:
