@@ -177,9 +177,7 @@ class Cluster(ABC):
             for pair in ((name, other), (other, name)):
                 self._links[pair] = Link(tap=self._taps.get(pair[1]) if pair[0] != pair[1] else None)
         await self._start(role, name, arguments)
-        for other in others:
-            self._relink(name, other)
-            self._relink(other, name)
+        self._relink_all(name)
 
     @abstractmethod
     async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
@@ -192,10 +190,7 @@ class Cluster(ABC):
     async def restart(self, name: str) -> None:
         """Starts a killed server again: same name, role and arguments, empty memory. Links are as they were."""
         await self._restart(name)
-        for other in self.names:
-            if other != name:
-                self._relink(name, other)
-                self._relink(other, name)
+        self._relink_all(name)
 
     @abstractmethod
     async def _restart(self, name: str) -> None:
@@ -304,6 +299,12 @@ class Cluster(ABC):
     @abstractmethod
     def calls(self, dst: str) -> int:
         """Requests that taps on links to `dst` have seen since the start, the lost ones included."""
+
+    def _relink_all(self, name: str) -> None:
+        for other in self.names:
+            if other != name:
+                self._relink(name, other)
+                self._relink(other, name)
 
     def _change(self, src: str, dst: str, **changes: Any) -> None:
         old = self._links[src, dst]
