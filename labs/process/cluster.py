@@ -1,6 +1,7 @@
 """The process world: every server is a process, every link a file, every fault something that really happens."""
 
 import asyncio
+import contextlib
 import math
 import os
 import shutil
@@ -28,6 +29,8 @@ LISTEN_LIMIT: Final = 10.0
 """Seconds within which a started server must have published its socket file."""
 LOG_TAIL: Final = 40
 """Lines of a server's log that are shown when it stopped."""
+MAX_TAIL: Final = 65_536
+"""Bytes in those lines."""
 
 
 class Server:
@@ -38,8 +41,6 @@ class Server:
         self.arguments = arguments
         self.process: Process | None = None
         """The process that was started last, or None before the first."""
-        self.killed = False
-        """Whether the harness has ended that process itself."""
         self.endpoint: links.Endpoint | None = None
         """Where it listens. None while it does not run."""
         self.client: Client | None = None
@@ -83,21 +84,20 @@ class ProcessCluster(Cluster):
 
         Raises `AssertionError` if a process is still there.
         """
-        running = [server for server in self._servers.values() if server.process and server.process.how is None]
-        for server in running:
-            server.killed = True
-        await self._keeper.kill(*(server.process for server in running if server.process))
-        for tap in self._tapped.values():
-            await tap.close()
-        for server in self._servers.values():
-            if server.client is not None:
-                server.client.close()
-        await asyncio.sleep(0)  # closed connections are gone one turn later
-        shutil.rmtree(self.net, ignore_errors=True)
-        if self._is_temporary:
-            shutil.rmtree(self._root, ignore_errors=True)
-        for name, server in self._servers.items():
-            assert server.process is None or server.process.how is not None, f"{name} is still there after SIGKILL"
+        try:
+            await self._keeper.kill(*(server.process for server in self._servers.values() if server.process))
+        finally:
+            for tap in self._tapped.values():
+                await tap.close()
+            for server in self._servers.values():
+                if server.client is not None:
+                    server.client.close()
+            await asyncio.sleep(0)  # closed connections are gone one turn later
+            shutil.rmtree(self.net, ignore_errors=True)
+            if self._is_temporary:
+                shutil.rmtree(self._root, ignore_errors=True)
+        for name in self.names:
+            assert not self.running(name), f"{name} is still there after SIGKILL"
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -125,7 +125,6 @@ class ProcessCluster(Cluster):
         own.unlink(missing_ok=True)
         self._mark(name, f"start as {server.role}")
         server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
-        server.killed = False
         server.endpoint = await self._listening(name, server.process)
         if not self.link(name, name).up:
             own.unlink(missing_ok=True)
@@ -139,6 +138,8 @@ class ProcessCluster(Cluster):
         trouble = "there is none"
         while time.monotonic() < deadline:
             self.check()
+            if process.how is not None:
+                raise ServerStopped(f"{name} was killed while it started")
             try:
                 endpoint = links.read(own)
             except ValueError as error:
@@ -157,7 +158,6 @@ class ProcessCluster(Cluster):
         server = self._servers[name]
         if server.process is None or server.process.how is not None:
             return
-        server.killed = True
         server.endpoint = None
         await self._keeper.kill(server.process)
         self._mark(name, "killed")
@@ -183,8 +183,8 @@ class ProcessCluster(Cluster):
         os.killpg(process.pid, number)
 
     def running(self, name: str) -> bool:
-        process = self._servers[name].process
-        return process is not None and process.how is None
+        server = self._servers.get(name)
+        return server is not None and server.process is not None and server.process.how is None
 
     def pid(self, name: str) -> int:
         """The process id of a server that has been started."""
@@ -194,9 +194,10 @@ class ProcessCluster(Cluster):
 
     def check(self) -> None:
         for name, server in self._servers.items():
-            if server.process is not None and server.process.how is not None and not server.killed:
+            process = server.process
+            if process is not None and process.how is not None and not process.killed:
                 raise ServerStopped(
-                    f"{name} ({server.role}) ended by itself: {server.process.how}. A server runs until it is killed.\n"
+                    f"{name} ({server.role}) ended by itself: {process.how}. A server runs until it is killed.\n"
                     f"{self._tail(name)}"
                 )
 
@@ -221,7 +222,9 @@ class ProcessCluster(Cluster):
             log.write(f"--- {self.now():.3f} s: {event}\n")
 
     def _tail(self, name: str) -> str:
-        lines = self.log(name).splitlines()[-LOG_TAIL:]
+        with self._log_file(name).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - MAX_TAIL))
+            lines = log.read().decode(errors="replace").splitlines()[-LOG_TAIL:]
         return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line}" for line in lines)
 
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
@@ -231,15 +234,14 @@ class ProcessCluster(Cluster):
             raise CallFailed(f"{address} does not run")
         if server.client is None or server.client.closed or server.client.endpoint != server.endpoint:
             server.client = Client(server.endpoint)
-        client = server.client
+        client, process = server.client, server.process
         try:
             return await client.ask(request, math.inf if timeout is None else timeout)
         except CallFailed:
-            if client.closed and server.process is not None and not server.killed:
+            if client.closed and process is not None and not process.killed:
                 # The connection ends a moment before the process does. If that is why, say so.
-                with_end = self.spawn(server.process.ended.wait())
-                await asyncio.wait([with_end], timeout=1.0)
-                with_end.cancel()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.ended.wait(), 1.0)
                 self.check()
             raise
 

@@ -63,10 +63,14 @@ class Keeper:
         except (BrokenPipeError, ConnectionResetError):
             pass  # the harness is gone
         finally:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self._kill(list(self._servers))
-            for net in self._nets:
-                shutil.rmtree(net, ignore_errors=True)
+            self.clear_up()
+
+    def clear_up(self) -> None:
+        """Leaves nothing behind: no process, no socket file."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._kill(list(self._servers))
+        for net in self._nets:
+            shutil.rmtree(net, ignore_errors=True)
 
     def _turn(self) -> bool:
         ready, _, _ = select.select([self._control.fileno(), self._signals], [], [])
@@ -83,18 +87,19 @@ class Keeper:
                 self._obey(json.loads(line))
         return True
 
-    def _say(self, **message: Any) -> None:
+    def say(self, **message: Any) -> None:
+        """Tells the harness."""
         self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _obey(self, command: dict[str, Any]) -> None:
         if command["do"] == "start":
             try:
-                self._say(id=command["id"], pid=self._start(command))
+                self.say(id=command["id"], pid=self._start(command))
             except BlockingIOError as error:
-                self._say(id=command["id"], failed=f"the system gives us no more processes: {error}")
+                self.say(id=command["id"], failed=f"the system gives us no more processes: {error}")
         else:
             self._kill(command["pids"])
-            self._say(id=command["id"])
+            self.say(id=command["id"])
 
     def _start(self, command: dict[str, Any]) -> int:
         self._nets.add(command["net"])
@@ -152,7 +157,7 @@ class Keeper:
             return False
         self._servers.remove(pid)
         code = os.waitstatus_to_exitcode(status)
-        self._say(ended=pid, how=f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}")
+        self.say(ended=pid, how=f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}")
         return True
 
     def _kill(self, pids: list[int]) -> None:
@@ -224,10 +229,11 @@ def main() -> None:
         if failure is None:
             gc.collect()
             gc.freeze()  # the collector of a server then leaves these pages shared
-            control.sendall(b'{"ready": true}\n')
+            keeper.say(ready=True)
             keeper.run()
         else:
-            control.sendall(json.dumps({"failed": failure}).encode() + b"\n")
+            keeper.say(failed=failure)
+            keeper.clear_up()  # an import can start processes, too
 
 
 if __name__ == "__main__":

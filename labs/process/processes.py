@@ -36,6 +36,8 @@ class Process:
         self.pid = pid
         self.how: str | None = None
         """How it ended, in words such as "signal SIGKILL". None while it runs."""
+        self.killed = False
+        """Whether its end was the harness's wish."""
         self.ended = asyncio.Event()
 
     def end(self, how: str) -> None:
@@ -106,6 +108,8 @@ class Keeper:
 
     async def kill(self, *processes: Process) -> None:
         """Kills servers with all that they started. Returns when they are gone."""
+        for process in processes:
+            process.killed = process.killed or process.how is None
         alive = [process.pid for process in processes if process.how is None]
         if alive and self._process is not None:
             self._attach()
@@ -120,6 +124,7 @@ class Keeper:
 
     def _spawn(self) -> None:
         system.become_subreaper()  # should somebody kill the keeper, its orphans come to us
+        system.raise_file_limit()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the keeper)

@@ -5,9 +5,11 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common.main import new_event_loop
 from labs.process.cluster import ProcessCluster
 from labs.process.leftovers import Leftovers, sweep
 from labs.process.processes import Keeper, Keepers
@@ -45,10 +47,15 @@ def play(keeper: Keeper, tmp_path: Path) -> Play:
     """Runs scenarios of the toy lab in the test's own folder."""
 
     def play(scenario: Callable[[ProcessCluster], Awaitable[None]]) -> None:
+        mishaps: list[dict[str, Any]] = []
+
         async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, mishap: mishaps.append(mishap))
             async with ProcessCluster("toy_lab", keeper, folder=tmp_path) as cluster:
                 await scenario(cluster)
 
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main())
+        assert mishaps == [], "an exception went unnoticed in the harness's loop"
 
     return play

@@ -1,5 +1,6 @@
 """Nothing survives a run, however it ends."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from labs.process.leftovers import Leftovers, belonging, sweep
+from labs.process.processes import Keeper, NotImported
 
 SOON = 30.0
 """Seconds within which all should be gone. It takes milliseconds."""
@@ -145,6 +147,26 @@ def test_a_keeper_does_not_outlive_a_harness_that_dies_while_it_imports(tmp_path
     harness.kill()
     harness.wait()
     assert gone_soon(run, tmp_path)
+
+
+def test_a_daemon_started_by_an_import_is_no_exception(tmp_path: Path) -> None:
+    package = tmp_path / "haunted_lab"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "roles.py").write_text(
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: time.sleep(3600)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "raise ZeroDivisionError('and then it fails')\n"
+    )
+    keeper = Keeper("haunted_lab", uuid.uuid4().hex, [tmp_path])
+    with pytest.raises(NotImported, match="and then it fails"):
+        asyncio.run(keeper.open())
+    keeper.close()
+    assert sweep(keeper.run) == Leftovers(0, 0)
 
 
 def test_the_sentence_counts() -> None:

@@ -171,6 +171,31 @@ def test_a_server_that_never_listens_is_not_waited_for_for_ever(play: Play, monk
     play(scenario)
 
 
+def test_a_server_can_be_killed_while_it_starts(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        starting = cluster.spawn(cluster.start("silent", "s"))
+        await cluster.until(lambda: "feel like listening" in cluster.log("s"), SOON, "the first words of s")
+        await cluster.kill("s")
+        with pytest.raises(ServerStopped, match="s was killed while it started"):
+            await asyncio.wait_for(starting, SOON)
+        cluster.check()
+
+    play(scenario)
+
+
+def test_a_long_log_is_shown_from_its_end(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        with (cluster.logs / "a.log").open("a") as log:
+            log.writelines(f"line {number}\n" for number in range(100_000))
+        with pytest.raises(ServerStopped) as failure:
+            await cluster.call("a", Crash())
+        assert "line 99999" in str(failure.value)
+        assert len(str(failure.value)) < 10_000
+
+    play(scenario)
+
+
 def write_lab(folder: Path, text: str) -> str:
     """A lab package with this text as its module of roles. Gives its name."""
     package = folder / "mistaken_lab"
@@ -248,6 +273,7 @@ def test_many_servers_start_side_by_side(play: Play) -> None:
         names = [f"s{number}" for number in range(12)]
         await cluster.gather(*(cluster.start("adder", name, greeting=name) for name in names))
         assert await cluster.gather(*(cluster.call(name, Echo("")) for name in names)) == names
+        assert all((cluster.net / src / dst).exists() for src in names for dst in names)
 
     play(scenario)
 
