@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib
 import sys
+from collections import defaultdict
 from contextvars import Context, copy_context
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -15,7 +16,7 @@ from common.host import CallFailed
 from common.links import check_name
 from common.wire import Request
 from labs.cluster import Cluster, ServerStopped
-from labs.sim.loop import SimLoop, all_tasks
+from labs.sim.loop import SimHandle, SimLoop, all_tasks
 from labs.sim.network import Network, Process, SimHost
 from labs.sim.trace import Trace
 
@@ -40,10 +41,11 @@ class SimCluster(Cluster):
         self._roles = importlib.import_module(f"{package}.roles").ROLES
         self._started: dict[str, tuple[str, bytes, int]] = {}
         """For each name: role, arguments (encoded: a process shares no objects), and how often it was started."""
-        self._logs: dict[str, list[str]] = {}
+        self._logs: defaultdict[str, list[str]] = defaultdict(list)
         self._paused: set[str] = set()
         self._harness = Process("the harness", 0, self.network, [], copy_context())
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[asyncio.Future[Any], None] = {}
+        """What the test waits for, in the order in which it began to."""
         self._stopped: list[Process] = []
 
     # --- time --------------------------------------------------------------------------------------------------------
@@ -52,8 +54,20 @@ class SimCluster(Cluster):
         return self._loop.now
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
         self.check()
+        over: asyncio.Future[None] = self._loop.create_future()
+        timer = self._loop.call_later(seconds, _wake, over)
+        await self._unless_stopped(over, timer)
+
+    async def _unless_stopped(self, future: "asyncio.Future[R]", timer: SimHandle | None) -> R:
+        """Waits for `future`. When a server ends by its own mistake, that is raised instead, at once."""
+        self._waiting[future] = None
+        try:
+            return await future
+        finally:
+            del self._waiting[future]
+            if timer is not None:
+                timer.cancel()
 
     # --- servers -----------------------------------------------------------------------------------------------------
 
@@ -62,7 +76,6 @@ class SimCluster(Cluster):
         if role not in self._roles:
             raise ValueError(f"expected a role of {self.package} ({', '.join(self._roles)}), got {role!r}")
         self._started[name] = (role, msgspec.msgpack.encode(arguments), 0)
-        self._logs[name] = []
         await self._launch(name)
 
     async def _restart(self, name: str) -> None:
@@ -113,16 +126,15 @@ class SimCluster(Cluster):
         return process is not None and process.alive
 
     def check(self) -> None:
-        for process in self._stopped:
-            raise ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}")
+        if self._stopped:
+            raise _stopped(self._stopped[0])
 
     def _on_crash(self, process: Process) -> None:
-        """A test that waits for an answer of the harness's own call need not wait any longer."""
         self._stopped.append(process)
         self._paused.discard(process.name)
-        for future in self._waiting.values():
+        for future in self._waiting:
             if not future.done():
-                future.set_exception(ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}"))
+                future.set_exception(_stopped(process))
 
     def memory(self, name: str) -> int:
         process = self.network.processes[name]
@@ -134,13 +146,7 @@ class SimCluster(Cluster):
 
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
         call = self.network.call(self._harness, address, request, timeout, control=True)
-        self._waiting[call.number] = call.future
-        try:
-            return await call.future
-        finally:
-            del self._waiting[call.number]
-            if call.timer is not None:
-                call.timer.cancel()
+        return await self._unless_stopped(call.future, call.timer)
 
     # --- network -----------------------------------------------------------------------------------------------------
 
@@ -149,6 +155,15 @@ class SimCluster(Cluster):
 
     def _relink(self, src: str, dst: str) -> None:
         self.network.set_link(src, dst, self.link(src, dst))
+
+
+def _wake(sleeper: "asyncio.Future[None]") -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+def _stopped(process: Process) -> ServerStopped:
+    return ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}")
 
 
 _SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, SimLoop, asyncio.Future)

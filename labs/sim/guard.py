@@ -7,6 +7,7 @@ the rest is found by putting other functions in the place of Python's. Outside o
 The functions have to be in place before a lab's code is imported (`from time import monotonic` takes what is there).
 """
 
+import _thread
 import asyncio
 import datetime
 import os
@@ -73,9 +74,6 @@ def forbid(what: str, instead: str) -> None:
 # --- audit events ----------------------------------------------------------------------------------------------------
 
 _EVENTS: Final = {
-    "time.sleep": USE_SLEEP,
-    "_thread.start_new_thread": USE_SPAWN,
-    "_thread.start_joinable_thread": USE_SPAWN,
     "subprocess.Popen": USE_CLUSTER,
     "os.fork": USE_CLUSTER,
     "os.forkpty": USE_CLUSTER,
@@ -189,6 +187,9 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
         yield time, name, _clock(getattr(time, name), name, 1)
         yield time, name + "_ns", _clock(getattr(time, name + "_ns"), name + "_ns", 1_000_000_000)
+    yield time, "sleep", _forbidden(time.sleep, "time.sleep()", USE_SLEEP)
+    yield threading.Thread, "start", _forbidden(threading.Thread.start, "a thread", USE_SPAWN)
+    yield _thread, "start_new_thread", _forbidden(_thread.start_new_thread, "a thread", USE_SPAWN)
     yield datetime, "datetime", _GuardedDatetime
     for name in random.__all__:
         function = getattr(random, name)

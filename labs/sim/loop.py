@@ -319,6 +319,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def close(self) -> None:
         """Throws away what is left of the run, silently."""
         self._closed = True
+        self.on_error = lambda owner, context: None
         for task in all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             with suppress(BaseException):  # from a `finally` of a process that is no more: nobody to tell
@@ -391,5 +392,6 @@ def describe_waits(loop: SimLoop, main: "asyncio.Future[Any]") -> str:
         if loop.is_stopped(owner):
             who += " (stopped)"
         for file, line, function in own if task is main else own[-1:]:
-            lines.append(f"  {who}: {task.get_name()} waits at {place(file, line, function)}")
+            name = "" if task is main else f": {task.get_name()}"
+            lines.append(f"  {who}{name} waits at {place(file, line, function)}")
     return "\n".join(lines)
