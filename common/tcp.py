@@ -393,3 +393,4 @@ async def ask_once(endpoint: links.Endpoint, request: Request[R], timeout: float
         return await client.ask(request, math.inf if timeout is None else timeout)
     finally:
         client.close()
+        await asyncio.sleep(0)  # the loop closes the socket in its next turn, and there may be none after us
