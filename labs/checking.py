@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from labs.testing import root
+from labs.places import is_checkout, root
 from labs.usage import FAILED, PASSED, BadUsage
 
 SEEDS: Final = 50
@@ -40,15 +40,14 @@ def steps(workers: int, seeds: int) -> dict[str, list[str]]:
 
 def run(workers: int, seeds: int) -> int:
     """Runs all steps, also after one that failed. Returns the exit status. Raises `BadUsage` outside of a checkout."""
-    checkout = root()
-    if not (checkout / "pyproject.toml").is_file():
+    if not is_checkout():
         raise BadUsage("lab check needs a checkout of the project: run ./lab check there")
     console = Console(highlight=False)
     failed: list[str] = []
     for name, (tool, *arguments) in steps(workers, seeds).items():
         console.print(Text(f"{name}: {tool} {' '.join(arguments)}", "bold"))
         started = time.monotonic()
-        status = subprocess.run([sys.executable, "-m", tool, *arguments], cwd=checkout, check=False).returncode
+        status = subprocess.run([sys.executable, "-m", tool, *arguments], cwd=root(), check=False).returncode
         if status != 0:
             failed.append(name)
         said, colour = ("passed", "green") if status == 0 else ("failed", "red")

@@ -18,10 +18,11 @@ from types import FrameType
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
+import psutil
 import pytest
 
 from labs.grading import grade_of
-from labs.process import leftovers
+from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
 from labs.running import GradedItem, Report, Runner, World
 from labs.submission import packages
@@ -129,7 +130,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
     )
-    group.addoption("--lab-command", default="lab", help="the name of the lab command in texts for the user")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -145,10 +145,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("patience") <= 0:
         raise pytest.UsageError(f"expected --patience to be more than 0, got {config.getoption('patience'):g}")
     handed: dict[str, Any] | None = getattr(config, "workerinput", None)
-    run = Run(handed["lab_run"], Path(handed["lab_folder"])) if handed else Run.begin(config.getoption("out"))
+    if handed:
+        run = Run(handed["lab_run"], Path(handed["lab_folder"]))
+        system.die_with_parent(os.getppid())  # the keepers see to the rest
+    else:
+        run = Run.begin(config.getoption("out"))
     config.stash[RUN] = run
     config.stash[SETTINGS] = Settings.of(config)
-    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"), config.getoption("lab_command"))
+    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"))
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -245,8 +249,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Ends the keepers and the simulation, in whatever way the tests have ended."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED and session.config.pluginmanager.has_plugin("dsession"):
+        for worker in psutil.Process().children():  # left to themselves they would first finish their tests
+            worker.terminate()
     session.config.stash[RUNNER].close()
 
 

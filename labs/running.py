@@ -14,8 +14,10 @@ from typing import Final, Literal
 
 from common.host import CallFailed, CallRefused
 from common.main import new_event_loop
+from labs import linearizability
 from labs.cluster import Cluster, ServerStopped
 from labs.grading import Grade, GradedTest, Inconclusive
+from labs.places import command
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keepers
 from labs.results import Failure, Status
@@ -56,11 +58,9 @@ class Report:
 class Runner:
     """What the tests of one pytest process share: the keepers, the simulation's worker, and how to run."""
 
-    def __init__(self, run: str, submission: Path | None, patience: float, command: str) -> None:
+    def __init__(self, run: str, submission: Path | None, patience: float) -> None:
         self.submission = submission
         self.patience = patience
-        self.command = command
-        """How the user calls the `lab` command from here."""
         self._keepers = Keepers(run)
         self._simulation = SimWorker()
 
@@ -72,7 +72,7 @@ class Runner:
     def replay(self, item: GradedItem, world: World, seed: int) -> str:
         """The command that runs this again."""
         submission = f" --submission {shlex.quote(str(self.submission))}" if self.submission else ""
-        return f"{self.command} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
+        return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
         """Runs the test in a world: once with each seed in the simulation, once with the first in real processes."""
@@ -157,13 +157,14 @@ class Runner:
         for _ in self._simulate(item, [first.seed], folder):  # once more, and now its trace is kept
             pass
         message, frames = _parse_traceback(first.message)
+        stopped = "\nTraceback (most recent call last):" in message  # then the server's own words say it all
         failure = Failure(
             message=message,
             seed=first.seed,
             replay=self.replay(item, "sim", first.seed),
             folder=str(folder / str(first.seed)),
             where=_where(item, frames),
-            logs={name: _tail(log) for name, log in first.logs.items() if log.strip()},
+            logs={name: _tail(log) for name, log in first.logs.items() if log.strip()} if not stopped else {},
         )
         status: Status = "failed" if first.status == "failed" else "error"
         return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
@@ -204,10 +205,6 @@ def _noting(file: Path, total: int) -> Iterator[_Progress]:
 
 def _judge(cluster: Cluster) -> None:
     """Raises unless what the clients saw is linearizable."""
-    try:
-        from labs import linearizability
-    except ImportError:
-        return
     verdict = linearizability.check(cluster.history)
     if verdict.ok is None:
         raise Inconclusive(verdict.explanation)
@@ -223,18 +220,24 @@ def _where(item: GradedItem, frames: Iterable[traceback.FrameSummary]) -> str:
     return f"at {item.file.name}:{own[-1] + first}: {lines[own[-1]].strip()}" if own else ""
 
 
+_CHAIN: Final = re.compile(r"\n\n(?:The above exception was|During handling of the above).*:\n\n")
+_TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n((?:  .*\n)+)")
 _FRAME: Final = re.compile(r'  File "(.+)", line (\d+), in (.+)')
+_AS_EXPECTED: Final = re.compile(r"^(?:AssertionError|labs\.cluster\.\w+): ", re.MULTILINE)
 
 
 def _parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
-    """The message at the end of a printed traceback, and the frames that led there. Other text is all message."""
-    _, printed, last = text.rpartition("Traceback (most recent call last):\n")
-    lines = last.rstrip().splitlines()
-    frames: list[traceback.FrameSummary] = []
-    while printed and lines and lines[0].startswith("  "):
-        if match := _FRAME.fullmatch(lines.pop(0)):
-            frames.append(traceback.FrameSummary(match[1], int(match[2]), match[3], lookup_line=False))
-    return "\n".join(lines).removeprefix("AssertionError: "), frames
+    """The message of a printed traceback, and the frames that led there. Other text is all message."""
+    last = _CHAIN.split(text)[-1]
+    printed = _TRACEBACK.search(last)
+    if printed is None:
+        return text.strip(), []
+    frames = [
+        traceback.FrameSummary(file, int(line), function, lookup_line=False)
+        for file, line, function in _FRAME.findall(printed[1])
+    ]
+    message = last[: printed.start()] + _AS_EXPECTED.sub("", last[printed.end() :], count=1)
+    return message.strip(), frames
 
 
 def _log_tails(cluster: Cluster) -> dict[str, str]:

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-import labs
 from labs.display import Reporter
+from labs.places import graded_folder, root
 from labs.results import VERSION, RunResult, TestResult
 from labs.submission import packages
 from labs.suites import SUITES, Suite, find_suites
@@ -100,23 +100,6 @@ def _write(found: RunResult, file: Path) -> None:
 # --- which tests, and how --------------------------------------------------------------------------------------------
 
 
-def root() -> Path:
-    """The folder from which the ids of graded tests count: the checkout, or the installed package."""
-    package = Path(labs.__file__).parent
-    return package if (package / "graded").is_dir() else package.parent
-
-
-def graded_folder() -> Path:
-    """Where the graded tests are."""
-    folder = root() / "graded"
-    return folder if folder.is_dir() else root() / "tests" / "graded"
-
-
-def command() -> str:
-    """How the user calls this command from where they are."""
-    return "lab" if graded_folder().parent == root() else "./lab"
-
-
 def _find(request: Request) -> tuple[list[Suite], list[str]]:
     """The suites that are meant, and what pytest shall run. Raises `BadUsage`."""
     offered = _offered(request.submission)
@@ -159,6 +142,8 @@ def _workers(request: Request) -> int:
     """pytest processes. Tests in real processes mostly wait, so more of them than cores can run."""
     if request.workers is not None:
         return request.workers
+    if request.seed is not None and request.seeds is None:  # a replay, over before workers would have started
+        return 0
     cores = os.cpu_count() or 1
     return cores if request.world == "sim" else 2 * cores
 
@@ -166,8 +151,8 @@ def _workers(request: Request) -> int:
 def _arguments(request: Request, files: list[str], workers: int) -> list[str]:
     """The command line of pytest. It depends on no settings file, so that it is the same everywhere."""
     arguments = ["-c", os.devnull, "--rootdir", str(root()), "--import-mode=importlib", "-p", "no:cacheprovider"]
+    arguments += ["-p", "no:hypothesispytest"]  # nobody needs it here, and it takes a second to load
     arguments += ["--world", request.world, "--repeat", str(request.repeat), "--patience", str(request.patience)]
-    arguments += ["--lab-command", command()]
     if workers:
         arguments += ["-n", str(workers), "--dist", "worksteal"]
     for option, value in (

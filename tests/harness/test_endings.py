@@ -1,0 +1,87 @@
+"""However a run ends, nothing is left of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import psutil
+import pytest
+
+LIMIT = 10.0
+"""Seconds within which all has to be gone."""
+
+
+class LongRun:
+    """A `lab test` that takes many seconds, and every process that came of it."""
+
+    def __init__(self, out: Path, workers: int) -> None:
+        self.out = out
+        self._mark = uuid4().hex
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "labs", "test", "pbservice", "-k", "repeated", f"-n{workers}", f"--out={out}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"LAB_TEST_MARK": self._mark},
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + LIMIT
+        while len(self.others()) < 3 or not self.socket_files():  # a keeper and its servers
+            assert time.monotonic() < deadline, "expected servers to have started"
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def socket_files(self) -> list[Path]:
+        """The socket files that are there."""
+        return [file for file in self.out.rglob("net/*/*") if not file.name.startswith(".")]
+
+    def others(self) -> list[psutil.Process]:
+        """Its processes, other than itself."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.pid != self.process.pid and process.environ().get("LAB_TEST_MARK") == self._mark:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def finish(self) -> str:
+        """Waits for it, and until all is gone. Gives what it printed."""
+        said, _ = self.process.communicate(timeout=LIMIT)
+        deadline = time.monotonic() + LIMIT
+        while others := self.others():
+            assert time.monotonic() < deadline, f"expected nothing to be left, found {others}\n{said}"
+            time.sleep(0.05)
+        return said
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_clears_up_and_says_so(tmp_path: Path, number: signal.Signals, workers: int) -> None:
+    with LongRun(tmp_path / "run", workers) as run:
+        run.process.send_signal(number)
+        said = run.finish()
+    assert run.process.returncode == 130
+    assert said.splitlines()[-1] == "left behind: 0 processes, 0 socket files"
+    assert "interrupted" in said
+    assert not run.socket_files()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_run_leaves_nothing(tmp_path: Path, workers: int) -> None:
+    with LongRun(tmp_path / "run", workers) as run:
+        run.process.kill()
+        run.finish()
+    assert not run.socket_files()
