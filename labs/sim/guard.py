@@ -18,11 +18,12 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOBase
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from labs.sim import uniform
 from labs.sim.errors import (
     USE_CALL,
     USE_CLUSTER,
@@ -37,8 +38,6 @@ from labs.sim.errors import (
     place,
 )
 from labs.sim.loop import OWNER, SimLoop
-
-T = TypeVar("T")
 
 SECONDS_IN_ONE_STEP = 5.0
 """Seconds of the processor's time that code may go on without waiting."""
@@ -159,29 +158,6 @@ def _seed(original: Callable[..., None]) -> Callable[..., None]:
     return seed
 
 
-def _as_completed(original: Callable[..., Any]) -> Callable[..., Any]:
-    def as_completed(fs: Iterable[Any], **options: Any) -> Any:
-        """asyncio's own puts coroutines into a set, and starts them in the order of their addresses."""
-        return original([asyncio.ensure_future(f) for f in dict.fromkeys(fs)], **options)
-
-    return as_completed
-
-
-async def _wait_for(fut: Awaitable[T], timeout: float | None) -> T:
-    """asyncio's own since Python 3.12. The one before takes more turns of the loop, so runs would differ."""
-    if timeout is not None and timeout <= 0:
-        future = asyncio.ensure_future(fut)
-        if not future.done():
-            future.cancel()
-            await asyncio.wait([future])
-        try:
-            return future.result()
-        except asyncio.CancelledError as error:
-            raise TimeoutError from error
-    async with asyncio.timeout(timeout):
-        return await fut
-
-
 def _replacements() -> Iterator[tuple[Any, str, Any]]:
     """Where, which name, and what takes its place."""
     for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
@@ -201,12 +177,10 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     if hasattr(os, "getrandom"):
         yield os, "getrandom", _forbidden(os.getrandom, "the system's randomness", USE_RANDOM)
     yield os, "getpid", _forbidden(os.getpid, "os.getpid()", USE_NAME)
-    if sys.version_info < (3, 12):
-        yield asyncio, "wait_for", _wait_for
-        yield asyncio.tasks, "wait_for", _wait_for
-    completed = _as_completed(asyncio.as_completed)
-    yield asyncio, "as_completed", completed
-    yield asyncio.tasks, "as_completed", completed
+    for module in (asyncio, asyncio.tasks):
+        yield module, "wait_for", uniform.wait_for
+        yield module, "as_completed", uniform.as_completed
+    yield asyncio.Condition, "wait", uniform.wait
     yield warnings, "_warn_unawaited_coroutine", _unawaited(warnings._warn_unawaited_coroutine)  # type: ignore[attr-defined]
 
 

@@ -237,13 +237,13 @@ class Network:
         call.silent = faults.silent
         if not fate.copies:
             self.note("lose request", src, dst, call.request.__name__, frame)
-            self._lose(call, src, dst)
+            self._lose(call)
             return
         call.reply_lost, call.reply_delay = fate.reply_lost, fate.reply_delay
         for held_back in fate.copies:
             self._send(call, frame, held_back + self.delay(src, dst))
 
-    def _lose(self, call: Call[Any], src: str, dst: str) -> None:
+    def _lose(self, call: Call[Any]) -> None:
         if not call.silent:
             self.fail(call, "the request or its reply was lost")
 
@@ -295,20 +295,13 @@ class Network:
             return  # the second copy of a request: its first reply is on its way
         src, dst = process.name, call.src.name
         self.messages += 1
-        if call.control:
-            self.loop.call_at(self.loop.now + CONTROL_DELAY, self._return, call, frame, context=call.src.context)
-        elif call.reply_lost:
+        if call.reply_lost:
             self.note("lose reply", src, dst, call.request.__name__, frame)
-            self._lose(call, src, dst)
-        else:
-            self.trace.add(self.loop.now, "reply", src, dst, call.request.__name__, frame)
-            self.loop.call_at(
-                self.loop.now + call.reply_delay + self.delay(src, dst),
-                self._return,
-                call,
-                frame,
-                context=call.src.context,
-            )
+            self._lose(call)
+            return
+        delay = CONTROL_DELAY if call.control else call.reply_delay + self.delay(src, dst)
+        self.trace.add(self.loop.now, "reply", src, dst, call.request.__name__, frame)
+        self.loop.call_at(self.loop.now + delay, self._return, call, frame, context=call.src.context)
 
     def _return(self, call: Call[Any], frame: bytes) -> None:
         """The reply is there. Runs as the process that called."""
