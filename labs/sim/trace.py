@@ -27,7 +27,8 @@ class Trace:
 
     def add(self, time: float, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
         """Notes an event."""
-        self._hash.update(f"{time:.6f} {kind} {src} {dst} {text} {len(frame)}\n".encode() + frame)
+        self._hash.update(f"{time:.6f} {kind} {src} {dst} {text} {len(frame)}\n".encode())
+        self._hash.update(frame)
         if self.events is not None:
             self.events.append(Event(time, kind, src, dst, text, frame))
 
