@@ -71,3 +71,82 @@ class Ping(Request[View]):
 
 class GetView(Request[View]):
     """The current view, without being alive for it. For clerks."""
+
+
+# --- lab 2: a Paxos peer, as the harness drives it -------------------------------------------------------------------
+
+
+class Decided(Reply):
+    """The instance is decided, and this is its value for ever."""
+
+    value: str
+
+
+class Pending(Reply):
+    """This peer does not know (yet) that the instance is decided."""
+
+
+class Forgotten(Reply):
+    """Every peer is done with the instance, so its value is gone."""
+
+
+class Number(Reply):
+    """The number of an instance, or -1 for none."""
+
+    seq: int
+
+
+class Start(Request[Done]):
+    """Proposes `value` for the instance `seq`. The reply comes at once; agreement takes its time.
+
+    Nothing happens if the instance is decided or forgotten.
+    """
+
+    seq: int
+    value: str
+
+
+class Status(Request[Decided | Pending | Forgotten]):
+    """What this peer itself knows of the instance. It asks nobody else."""
+
+    seq: int
+
+
+class DoneUpTo(Request[Done]):
+    """The application on this peer needs no instance up to and including `seq` any more. Calls come in any order."""
+
+    seq: int
+
+
+class Max(Request[Number]):
+    """The highest instance that this peer knows of, -1 if it knows of none."""
+
+
+class Min(Request[Number]):
+    """One more than the lowest instance up to which any peer is done: all before it are forgotten. 0 at first."""
+
+
+# --- lab 2: a replicated state machine, as the harness drives it -----------------------------------------------------
+# The machine of the tests is a list of strings: an operation adds one to its end, and its result is its place.
+
+
+class Place(Reply):
+    """The place of the operation in the list, counted from 0."""
+
+    index: int
+
+
+class Applied(Reply):
+    """What this replica has applied so far, in order."""
+
+    operations: list[str]
+
+
+class Submit(Request[Place]):
+    """Adds `operation` to the list, once, and answers when this replica has applied it."""
+
+    operation: str
+
+
+class GetApplied(Request[Applied]):
+    """The list as this replica has it now. It asks nobody else."""
