@@ -57,7 +57,7 @@ def _make(root: Path, folder: Path) -> None:
                 entry.unlink()
         venv.create(folder, with_pip=True)
     _say("installing the packages that requirements.txt names")
-    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    pip = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", "install"]
     subprocess.run([*pip, "--requirement", str(root / "requirements.txt")], check=True)
     _say("installing this checkout")
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(root)], check=True)

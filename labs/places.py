@@ -1,5 +1,7 @@
 """Where things are: in a checkout, and in an installation by pip."""
 
+import os
+import shlex
 from pathlib import Path
 
 import labs
@@ -21,6 +23,14 @@ def graded_folder() -> Path:
     return root() / "tests" / "graded" if is_checkout() else root() / "graded"
 
 
+def runs_folder() -> Path:
+    """Where runs keep their files unless they are told otherwise."""
+    return root() / "runs" if is_checkout() else Path("runs").absolute()
+
+
 def command() -> str:
-    """How a user calls the `lab` command."""
-    return "./lab" if is_checkout() else "lab"
+    """How a user calls the `lab` command from where they are."""
+    if not is_checkout():
+        return "lab"
+    script = os.path.relpath(root() / "lab")
+    return shlex.quote(script if os.sep in script else f"./{script}")

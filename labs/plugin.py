@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from labs.grading import grade_of
+from labs.places import runs_folder
 from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
 from labs.running import GradedItem, Report, Runner, World
@@ -72,7 +73,7 @@ class Run(NamedTuple):
     def begin(cls, out: str | None) -> "Run":
         """A new run. Its folder is made by the first test that needs it."""
         name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        return cls(name, Path(out).absolute() if out else Path("runs", name).absolute())
+        return cls(name, Path(out).absolute() if out else runs_folder() / name)
 
     def make_folder(self) -> None:
         """Makes the folder. Where `runs` keeps it, `runs/latest` leads to it from now on."""
