@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import pytest
 
 from labs.cluster import Cluster
+from labs.texts import contrast, shown
 
 GradedTest = Callable[[Cluster], Coroutine[Any, Any, None]]
 T = TypeVar("T", bound=GradedTest)
@@ -62,23 +63,12 @@ def grade_of(test: object) -> Grade | None:
 
 # --- failure texts ---------------------------------------------------------------------------------------------------
 
-SHOWN: Final = 160
-"""Characters of a value that a failure text shows."""
-
-
-def shown(value: object) -> str:
-    """`value` as a failure text shows it: strings in double quotes, long ones with their middle left out."""
-    text = value if isinstance(value, str) else str(value)
-    if len(text) > SHOWN:
-        half = SHOWN // 2
-        text = f"{text[:half]}…({len(text) - SHOWN} more)…{text[-half:]}"
-    return f'"{text}"' if isinstance(value, str) else text
-
 
 def expect_equal(what: str, came: object, expected: object, hint: str = "") -> None:
     """Raises `AssertionError`, as in `Get("a") by ck-2 gave "1", expected "111": where to look`, unless equal."""
     if came != expected:
-        raise AssertionError(f"{what} gave {shown(came)}, expected {shown(expected)}" + (f": {hint}" if hint else ""))
+        what_came, what_not = contrast(came, expected)
+        raise AssertionError(f"{what} gave {what_came}, expected {what_not}" + (f": {hint}" if hint else ""))
 
 
 def token(client: int, number: int) -> str:

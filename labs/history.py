@@ -1,5 +1,6 @@
 """What the clients of a run asked and were told, and when: the evidence for linearizability."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -24,13 +25,20 @@ class Operation(msgspec.Struct, omit_defaults=True, rename={"return_": "return"}
     """What a get returned."""
     call: float = 0.0
     return_: float | None = None
+    expected: str | None = None
+    """What a cas has to find so that it writes `value`. Its result is "yes" if it did, and "no" if it did not."""
 
 
 class History:
-    """The operations of one run, in the order in which they were called."""
+    """The operations of one run, in the order in which they were called.
+
+    No two events have the same time: one that comes in the same instant as another (which is usual in simulated time)
+    gets the next float. So the times alone tell what came before what.
+    """
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
         self.operations: list[Operation] = list(operations)
+        self._latest = -math.inf
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)
@@ -40,14 +48,18 @@ class History:
 
     def begin(self, client: str, op: OperationKind, key: str, value: str | None, now: float) -> Operation:
         """Notes that a client asks for something. Pass what comes back to `end`."""
-        operation = Operation(client, op, key, value, None, now)
+        operation = Operation(client, op, key, value, None, self._event(now))
         self.operations.append(operation)
         return operation
 
     def end(self, operation: Operation, result: str | None, now: float) -> None:
         """Notes the answer."""
         operation.result = result
-        operation.return_ = now
+        operation.return_ = self._event(now)
+
+    def _event(self, now: float) -> float:
+        self._latest = now if now > self._latest else math.nextafter(self._latest, math.inf)
+        return self._latest
 
     def write(self, path: Path) -> None:
         """Saves the history as JSON lines."""

@@ -1,0 +1,291 @@
+"""The checker against known histories, against brute force, and against the clock."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from labs.history import History, Operation, OperationKind
+from labs.linearizability import check
+
+PORCUPINE = Path(__file__).parents[3] / "shared" / "data" / "porcupine"
+
+
+def operation(
+    client: str, kind: OperationKind, argument: str | None, result: str | None, call: float, end: float | None
+) -> Operation:
+    return Operation(client, kind, "k", argument, result, call, end)
+
+
+def get(client: str, result: str, call: float, end: float | None) -> Operation:
+    return operation(client, "get", None, result, call, end)
+
+
+def put(client: str, value: str, call: float, end: float | None) -> Operation:
+    return operation(client, "put", value, None, call, end)
+
+
+def append(client: str, value: str, call: float, end: float | None) -> Operation:
+    return operation(client, "append", value, None, call, end)
+
+
+def cas(client: str, expected: str, value: str, result: str, call: float, end: float | None) -> Operation:
+    return Operation(client, "cas", "k", value, result, call, end, expected)
+
+
+# --- brute force -----------------------------------------------------------------------------------------------------
+
+
+def is_linearizable(operations: list[Operation]) -> bool:
+    """All orders of all subsets that hold every answered operation, one after the other."""
+    return explains(operations, "")
+
+
+def explains(left: list[Operation], value: str) -> bool:
+    """Whether some order of what is left, from this value on, gives all the answers."""
+    if all(each.return_ is None for each in left):
+        return True
+    for first in left:
+        others = [each for each in left if each is not first]
+        if any(each.return_ is not None and each.return_ < first.call for each in others):
+            continue
+        after = execute(first, value)
+        if after is not None and explains(others, after):
+            return True
+    return False
+
+
+def execute(operation: Operation, value: str) -> str | None:
+    """The value after the operation, or None if its answer would have been another one."""
+    if operation.op == "get":
+        return value if operation.return_ is None or operation.result == value else None
+    if operation.op == "append":
+        return value + (operation.value or "")
+    if operation.op == "put":
+        return operation.value
+    succeeds = value == operation.expected
+    if operation.return_ is not None and succeeds != (operation.result == "yes"):
+        return None
+    return operation.value if succeeds else value
+
+
+def random_history(random: Random) -> list[Operation]:
+    """A few operations of a few clients, nearly linearizable: the answers of one server, some of them spoiled."""
+    values = ["", "a", "b", "ab", "aa"]
+    kinds: list[OperationKind] = random.choice(
+        [["get", "put"], ["get", "append"], ["get", "put", "append"], ["get", "put", "append", "cas"]]
+    )
+    operations: list[Operation] = []
+    clocks = [random.random() for _ in range(random.randint(1, 4))]
+    for _ in range(random.randint(2, 8)):
+        client = random.randrange(len(clocks))
+        call = clocks[client]
+        end = clocks[client] = call + random.choice([0.1, 1.0, 3.0]) * random.random()
+        clocks[client] += random.choice([0.0, 0.0, 1.0]) * random.random()
+        kind = random.choice(kinds)
+        argument = None if kind == "get" else random.choice(values)
+        expected = random.choice(values) if kind == "cas" else None
+        operations.append(Operation(str(client), kind, "k", argument, None, call, end, expected))
+    value = ""
+    for each in sorted(operations, key=lambda each: random.uniform(each.call, each.return_ or 0.0)):
+        if each.op == "get":
+            each.result = value if random.random() < 0.8 else random.choice([*values, value + "a", value[:-1]])
+        elif each.op == "cas":
+            each.result = "yes" if (value == each.expected) == (random.random() < 0.9) else "no"
+            value = each.value or "" if value == each.expected else value
+        else:
+            value = value + (each.value or "") if each.op == "append" else each.value or ""
+    for each in operations:
+        if random.random() < 0.1:
+            each.return_ = each.result = None
+    return operations
+
+
+def test_agrees_with_brute_force() -> None:
+    random = Random("brute force")
+    verdicts = {True: 0, False: 0}
+    for _ in range(8_000):
+        history = random_history(random)
+        expected = is_linearizable(history)
+        verdict = check(history)
+        assert verdict.ok == expected, history
+        verdicts[expected] += 1
+        if not expected:
+            assert verdict.operations
+            assert all(each in history or each.return_ is None for each in verdict.operations), history
+    assert min(verdicts.values()) > 1_500, verdicts
+
+
+def test_names_the_first_answer_that_cannot_be() -> None:
+    """All that was answered before the operation named is linearizable; with that answer it is not."""
+    random = Random("first")
+    found = 0
+    while found < 300:
+        history = random_history(random)
+        verdict = check(history)
+        if verdict.ok:
+            continue
+        found += 1
+        end = verdict.operations[0].return_ or 0.0
+        before = [each if (each.return_ or 99.0) < end else unanswered(each) for each in history if each.call <= end]
+        until = [each if (each.return_ or 99.0) <= end else unanswered(each) for each in history if each.call <= end]
+        assert is_linearizable(before), history
+        assert not is_linearizable(until), history
+
+
+def unanswered(operation: Operation) -> Operation:
+    return Operation(
+        operation.client, operation.op, "k", operation.value, None, operation.call, None, operation.expected
+    )
+
+
+# --- explanations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("history", "explanation"),
+    [
+        (
+            [put("ck-1", "a", 1, 2), put("ck-2", "b", 2.5, 2.9), get("ck-1", "a", 3.1, 3.12)],
+            'Get("k") by ck-1 (3.100 s to 3.120 s) gave "a", expected "b", '
+            'because Put("k", "b") by ck-2 (2.500 s to 2.900 s) had been answered before',
+        ),
+        (
+            [append("ck-1", "x", 1, 2), append("ck-2", "y", 3, 4), get("ck-1", "x", 5, 6)],
+            'Get("k") by ck-1 (5.000 s to 6.000 s) gave "x", expected "xy", '
+            'because Append("k", "y") by ck-2 (3.000 s to 4.000 s) had been answered before',
+        ),
+        (
+            [append("ck-1", "x 0 0 y", 1, 2), get("ck-1", "x 0 0 yx 0 0 y", 5, 6)],
+            'Get("k") by ck-1 (5.000 s to 6.000 s) gave "x 0 0 yx 0 0 y", expected "x 0 0 y", '
+            'because Append("k", "x 0 0 y") by ck-1 (1.000 s to 2.000 s) was asked for once',
+        ),
+        (
+            [put("ck-1", "a", 1, 2), get("ck-1", "c", 3, 4)],
+            'Get("k") by ck-1 (3.000 s to 4.000 s) gave "c", expected "a", because nobody had put that',
+        ),
+        (
+            [put("ck-1", "a", 1, 2), put("ck-2", "b", 3, None), get("ck-1", "b", 4, 5), get("ck-1", "a", 6, 7)],
+            'Get("k") by ck-1 (6.000 s to 7.000 s) gave "a", expected for example "b", '
+            'because Get("k") by ck-1 (4.000 s to 5.000 s) had given "b" before',
+        ),
+        (
+            [put("ck-1", "a", 1, 2), cas("ck-2", "b", "c", "yes", 3, 4)],
+            'Cas("k", "b", "c") by ck-2 (3.000 s to 4.000 s) gave "yes", '
+            'which nothing explains: the value may have been "a"',
+        ),
+    ],
+)
+def test_explanations(history: list[Operation], explanation: str) -> None:
+    verdict = check(history)
+    assert not verdict.ok
+    assert verdict.explanation == explanation
+
+
+def test_one_bad_key_is_enough() -> None:
+    good = [Operation("1", "put", "other", "x", None, 1, 2), Operation("1", "get", "other", None, "x", 3, 4)]
+    bad = [put("1", "a", 5, 6), get("1", "", 7, 8)]
+    assert check(good).ok
+    assert check(good + bad).operations == (bad[1], bad[0])
+
+
+def test_an_operation_without_an_answer_may_take_effect_or_not() -> None:
+    assert check([put("1", "a", 1, None), get("2", "", 5, 6), get("2", "a", 7, 8), get("2", "a", 9, 10)]).ok
+    assert check([put("1", "a", 1, None), get("2", "", 5, 6)]).ok
+    assert not check([put("1", "a", 1, None), get("2", "a", 5, 6), get("2", "", 7, 8)]).ok
+
+
+def test_history_tells_the_order_of_simultaneous_events() -> None:
+    """In simulated time an answer and the next call may come in the same instant, and yet one after the other."""
+    history = History()
+    history.end(history.begin("1", "put", "k", "a", 1.0), None, 2.0)
+    history.end(history.begin("2", "get", "k", None, 2.0), "", 3.0)
+    assert not check(history).ok
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+
+def executed(random: Random, clients: int, count: int, odds_of_get: float) -> Iterator[Operation]:
+    """What a correct server answers to clients that append tokens of 12 characters to one key, side by side."""
+    effects = []
+    for client in range(clients):
+        now = random.random()
+        for number in range(count // clients):
+            end = now + random.random()
+            effects.append((random.uniform(now, end), now, end, client, number))
+            now = end + random.random() / 10
+    value = ""
+    for _, call, end, client, number in sorted(effects):
+        if random.random() < odds_of_get:
+            yield get(str(client), value, call, end)
+        else:
+            token = f"x {client} {number} y".ljust(12, ".")
+            value += token
+            yield append(str(client), token, call, end)
+
+
+@pytest.mark.parametrize(("clients", "odds_of_get"), [(3, 0.3), (10, 0.3), (10, 0.001)])
+def test_three_thousand_operations_take_less_than_a_second(clients: int, odds_of_get: float) -> None:
+    operations = list(executed(Random(1), clients, 3_000, odds_of_get))
+    began = time.process_time()
+    assert check(operations).ok
+    last = max((each for each in operations if each.op == "get"), key=lambda each: each.call)
+    assert last.result is not None
+    last.result = last.result[:-120] + last.result[-108:]  # one append got lost
+    assert check(operations).ok is False
+    assert time.process_time() - began < 3.0  # it takes a tenth of that on a quiet machine
+
+
+def test_ten_clients_that_put_without_looking() -> None:
+    """With no get between them, any of ten concurrent puts may come last, thousands of times over."""
+    operations = [
+        put(each.client, each.value or "", each.call, each.return_) for each in executed(Random(2), 10, 3_000, 0)
+    ]
+    end = max(each.return_ or 0.0 for each in operations)
+    candidates = [each for each in operations if all(other.call <= (each.return_ or 0.0) for other in operations)]
+    for last in candidates:
+        assert check([*operations, get("0", last.value or "", end + 1, end + 2)]).ok
+    assert check([*operations, get("0", operations[0].value or "", end + 1, end + 2)]).ok is False
+
+
+def test_says_so_when_it_gives_up() -> None:
+    operations = list(executed(Random(3), 3, 300, 0.5))
+    verdict = check(operations, step_limit=10)
+    assert verdict.ok is None
+    assert "10 steps" in verdict.explanation
+
+
+# --- known histories -------------------------------------------------------------------------------------------------
+
+LINE = re.compile(
+    r"\{:process (?P<client>\d+), :type :(?P<type>invoke|ok), :f :(?P<op>get|put|append), "
+    r':key "(?P<key>[^"]*)", :value (?:"(?P<value>[^"]*)"|nil)\}'
+)
+
+
+def porcupine(path: Path) -> list[Operation]:
+    """A history from the tests of github.com/anishathalye/porcupine: the number of a line is its time."""
+    operations: list[Operation] = []
+    asked: dict[str, Operation] = {}
+    for number, line in enumerate(path.read_text().splitlines()):
+        match = LINE.fullmatch(line.strip())
+        assert match, line
+        client, value = match["client"], match["value"]
+        op: OperationKind = match["op"]  # type: ignore[assignment]  # one of the three in LINE
+        if match["type"] == "invoke":
+            asked[client] = Operation(client, op, match["key"], value, None, number)
+            operations.append(asked[client])
+        else:
+            asked[client].return_ = number
+            asked[client].result = value if op == "get" else None
+    return operations
+
+
+@pytest.mark.skipif(not PORCUPINE.exists(), reason="the histories are not on this machine")
+@pytest.mark.parametrize("name", ["c01-ok", "c01-bad", "c10-ok", "c10-bad"])
+def test_porcupine(name: str) -> None:
+    assert check(porcupine(PORCUPINE / f"{name}.txt")).ok == name.endswith("ok")
