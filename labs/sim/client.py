@@ -32,6 +32,7 @@ class SimWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._unread = b""
+        self._path: list[str] = []
 
     def __enter__(self) -> "SimWorker":
         return self
@@ -58,6 +59,9 @@ class SimWorker:
         todo = list(seeds)
         job = Job(str(file), test, package, todo, [str(folder) for folder in path], patience, limit)
         job.folder = None if folder is None else str(folder)
+        if job.path != self._path:
+            self.stop()  # it may have imported the same names from elsewhere
+            self._path = job.path
         ends = 0
         over = False
         try:
@@ -71,7 +75,7 @@ class SimWorker:
                     yield outcome
             for seed in todo:
                 yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
-            if self._process is not None:
+            if self._process is not None and job.seeds:
                 self._finish()
             over = True
         finally:
@@ -103,7 +107,7 @@ class SimWorker:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
         self._unread = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "labs.sim.worker"],
+            [sys.executable, "-P", "-m", "labs.sim.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -135,6 +135,9 @@ _datetime = datetime.datetime
 
 
 class _GuardedDatetime(datetime.datetime, metaclass=_DatetimeType):
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        return _datetime(*arguments, **options)
+
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         forbid("datetime.now()", USE_NOW)

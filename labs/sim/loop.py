@@ -73,11 +73,6 @@ class SimHandle(asyncio.TimerHandle):
     def cancelled(self) -> bool:
         return self._callback is None
 
-    def run(self) -> None:
-        """Runs the callback, if it was not cancelled."""
-        if self._callback is not None:
-            self._context.run(self._callback, *self._args)
-
 
 def _next_number(future: "asyncio.Future[Any]") -> int:
     loop = future.get_loop()
@@ -341,6 +336,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
         **options: Any,
     ) -> "SimTask[T]":
+        if self._closed:
+            coro.close()
+            raise RuntimeError("the run is over")
         task: SimTask[T] = SimTask(coro, loop=self, name=name or getattr(coro, "__qualname__", "task"), context=context)
         task.owner = OWNER.get() if context is None else context.get(OWNER)
         return task
@@ -385,9 +383,11 @@ def describe_waits(loop: SimLoop, main: "asyncio.Future[Any]") -> str:
     """For people: the test's stack, then where every other task waits."""
     lines = []
     for task in sorted(all_tasks(loop), key=lambda task: task is not main)[:WAITS_SHOWN]:
+        owner = getattr(task, "owner", None)
+        if not getattr(owner, "alive", True):
+            continue  # it was killed
         places = await_chain(task.get_coro())
         own = [place for place in places if is_own_code(place[0])] or places
-        owner = getattr(task, "owner", None)
         who = "the test" if owner is None else owner.name
         if loop.is_stopped(owner):
             who += " (stopped)"

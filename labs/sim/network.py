@@ -17,7 +17,19 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handlers
-from common.wire import Methods, Request, decode_frame, decode_result, encode_error, encode_request, encode_result
+from common.links import check_name
+from common.wire import (
+    MAX_FRAME,
+    Methods,
+    Request,
+    RequestFrame,
+    ResponseFrame,
+    decode_frame,
+    decode_result,
+    encode_error,
+    encode_request,
+    encode_result,
+)
 from labs.cluster import Link
 from labs.faults import NONE, Faults
 from labs.sim.errors import own_traceback
@@ -149,6 +161,17 @@ class Call(Generic[R]):
                 CallFailed(f"{self.src.name} called {self.dst_name}.{self.request.__name__}: {why}")
             )
 
+    def refuse(self, why: str) -> None:
+        """Caller and server do not speak of the same thing."""
+        self.future.set_exception(CallRefused(f"{self.src.name} called {self.dst_name}: {why}"))
+
+
+def _checked(frame: bytes) -> bytes:
+    assert len(frame) <= MAX_FRAME, (
+        f"a message of {len(frame)} bytes is over the limit of {MAX_FRAME}: send it in parts"
+    )
+    return frame
+
 
 class Network:
     """All processes of a run, and the links between them."""
@@ -195,8 +218,8 @@ class Network:
         """Sends a request on its way. `control`: by the harness's own path, which no fault touches."""
         loop = self.loop
         self._calls = number = self._calls + 1
+        frame = _checked(encode_request(number, request))
         call = Call(number, src, dst, type(request), asyncio.Future[R](loop=loop))
-        frame = encode_request(number & 0xFFFFFFFF, request)
         call.timer = (
             None
             if timeout is None or timeout == math.inf
@@ -207,6 +230,8 @@ class Network:
             self._send(call, frame, CONTROL_DELAY)
             return call
         link = self.links.get((src.name, dst))
+        if link is None:
+            check_name(dst)
         if link is None or not link.up:
             self.fail(call, "there is no link")
             return call
@@ -260,17 +285,19 @@ class Network:
         assert process.handlers is not None
         self.trace.add(self.loop.now, "arrive", call.src.name, process.name, call.request.__name__)
         try:
-            request = process.methods.decode(decode_frame(frame))  # type: ignore[arg-type]  # we sent a request
+            request_frame = decode_frame(frame)
+            assert isinstance(request_frame, RequestFrame)
+            request = process.methods.decode(request_frame)
         except ValueError as error:
-            self._reply(call, encode_error(call.number & 0xFFFFFFFF, str(error)))
+            self._reply(call, encode_error(call.number, str(error)))
             return
         try:
             outcome = process.handlers[type(request)](request)
             if type(outcome) is not CoroutineType:
-                self._reply(call, encode_result(call.number & 0xFFFFFFFF, outcome))
+                self._reply(call, _checked(encode_result(call.number, outcome)))
                 return
         except BadRequest as error:
-            self._reply(call, encode_error(call.number & 0xFFFFFFFF, str(error)))
+            self._reply(call, encode_error(call.number, str(error)))
             return
         except Exception as error:
             process.crash(error)
@@ -279,9 +306,9 @@ class Network:
 
     async def _finish(self, call: Call[Any], outcome: Coroutine[Any, Any, Any]) -> None:
         try:
-            reply = encode_result(call.number & 0xFFFFFFFF, await outcome)
+            reply = _checked(encode_result(call.number, await outcome))
         except BadRequest as error:
-            reply = encode_error(call.number & 0xFFFFFFFF, str(error))
+            reply = encode_error(call.number, str(error))
         except Exception as error:
             assert call.dst is not None
             call.dst.crash(error)
@@ -309,15 +336,15 @@ class Network:
             return
         self.trace.add(self.loop.now, "return", call.dst_name, call.src.name, call.request.__name__)
         response = decode_frame(frame)
-        if response.error is not None:  # type: ignore[union-attr]  # we sent a response
-            call.future.set_exception(CallRefused(f"{call.dst_name} refused: {response.error}"))  # type: ignore[union-attr]
+        assert isinstance(response, ResponseFrame)
+        what = call.request.__name__
+        if response.error is not None:
+            call.refuse(f"{what} was refused: {response.error}")
             return
         try:
-            call.future.set_result(decode_result(call.request, response.result))  # type: ignore[union-attr]
+            call.future.set_result(decode_result(call.request, response.result))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            call.future.set_exception(
-                CallRefused(f"{call.dst_name} answered {call.request.__name__} with another type: {error}")
-            )
+            call.refuse(f"the reply to {what} is not what it should be: {error}")
 
     # --- held links --------------------------------------------------------------------------------------------------
 

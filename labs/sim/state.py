@@ -14,35 +14,41 @@ from typing import Any, Final
 
 _CONTAINERS: Final = (list, set, deque, bytearray)
 
-State = dict[str, tuple[Any, Any]]
-"""For each variable: the object that it names, and what that object held."""
+State = dict[str, dict[str, tuple[Any, Any]]]
+"""For each module and each of its variables: the object that it names, and what that object held."""
 
 
 def snapshot(package: str) -> State:
     """The variables of a package's modules, of their classes, and of objects that modules hold."""
-    state: State = {}
-    for module_name, module in list(sys.modules.items()):
-        if module_name == package or module_name.startswith(package + "."):
-            for name, value in _variables(vars(module)):
-                state[f"{module_name}.{name}"] = (value, _content(value))
-                if getattr(type(value), "__module__", "").startswith(package):
-                    value = getattr(value, "__dict__", {})
-                elif not (isinstance(value, type) and value.__module__ == module_name):
-                    continue
-                else:
-                    value = vars(value)
-                for inner_name, inner in _variables(value):
-                    state[f"{module_name}.{name}.{inner_name}"] = (inner, _content(inner))
-    return state
+    return {
+        name: _module(module, package)
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(package + ".")
+    }
 
 
 def changes(before: State, after: State) -> list[str]:
-    """The names of the variables that are not what they were."""
+    """The names of the variables that are not what they were. Modules that were imported meanwhile do not count."""
     return [
-        name
-        for name, (value, content) in after.items()
-        if name not in before or before[name][0] is not value or before[name][1] != content
+        f"{module}.{name}"
+        for module, old in before.items()
+        for name, (value, content) in after.get(module, {}).items()
+        if name not in old or old[name][0] is not value or old[name][1] != content
     ]
+
+
+def _module(module: ModuleType, package: str) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for name, value in _variables(vars(module)):
+        found[name] = (value, _content(value))
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            inner: Mapping[str, Any] = vars(value)
+        elif type(value).__module__.startswith(package):
+            inner = getattr(value, "__dict__", {})
+        else:
+            continue
+        found |= {f"{name}.{key}": (held, _content(held)) for key, held in _variables(inner)}
+    return found
 
 
 def _variables(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -38,15 +38,14 @@ class Trace:
 
     def write(self, path: Path) -> None:
         """Saves the events as JSON lines, each message as the MessagePack values that it holds."""
-        lines = [_readable(event) for event in self.events or ()]
-        path.write_bytes(msgspec.json.Encoder(enc_hook=repr).encode_lines(lines))
+        path.write_bytes(b"".join(_line(event) for event in self.events or ()))
 
 
-def _readable(event: Event) -> dict[str, Any]:
+def _line(event: Event) -> bytes:
     fields: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(bytes,))
     if event.frame:
-        try:
-            fields["frame"] = msgspec.msgpack.decode(event.frame)
-        except msgspec.DecodeError:
-            fields["frame"] = event.frame.hex()
-    return fields
+        fields["frame"] = msgspec.msgpack.decode(event.frame)
+    try:
+        return msgspec.json.encode(fields) + b"\n"
+    except (TypeError, ValueError):  # JSON cannot say everything: keys that are no text, say
+        return msgspec.json.encode(fields | {"frame": event.frame.hex()}) + b"\n"

@@ -44,7 +44,7 @@ class Job(msgspec.Struct):
     package: str
     seeds: list[int]
     path: list[str] = []
-    """Folders that Python shall look in first."""
+    """Folders that Python shall look in first. The same in all jobs of a worker: it imports everything once."""
     patience: float = 1.0
     limit: float = LIMIT
     folder: str | None = None
@@ -61,7 +61,7 @@ def main() -> None:
     """Works until standard input ends."""
     if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "labs.sim.worker"])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "labs.sim.worker"])
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which then ends this process
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -121,7 +121,7 @@ def _module(file: str) -> types.ModuleType:
     found = _modules.get(file)
     if found is not None:
         return found
-    name = "simulated_" + Path(file).stem
+    name = f"simulated_{len(_modules)}_{Path(file).stem}"
     module = types.ModuleType(name)
     module.__file__ = file
     source = Path(file).read_bytes()

@@ -224,7 +224,9 @@ def test_what_does_not_fit_is_refused() -> None:
             await cluster.call("a", Echo(7))  # type: ignore[arg-type]
         with pytest.raises(CallRefused, match="expected a size of at least 0"):
             await cluster.call("a", Keep(-1))
-        with pytest.raises(CallRefused, match="answered Mistyped with another type: Expected `int`, got `str`"):
+        with pytest.raises(
+            CallRefused, match="the reply to Mistyped is not what it should be: Expected `int`, got `str`"
+        ):
             await cluster.call("a", Mistyped())
 
     passes(scenario)
