@@ -261,7 +261,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Counts, and says, what was left behind by a run of graded tests."""
-    if RUN not in config.stash or hasattr(config, "workerinput"):
+    if RUN not in config.stash or hasattr(config, "workerinput") or config.getoption("collectonly"):
         return
     config.stash[RUNNER].close()
     run = config.stash[RUN]

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,8 @@ from labs.submission import packages
 from labs.suites import SUITES, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
 
+RESULT: Final = "result.json"
+"""The file in a run's folder that holds what `--json` writes."""
 WIDTH: Final = 100
 """Characters in a line where there is no terminal."""
 
@@ -43,45 +47,40 @@ class Request:
 def run(request: Request) -> int:
     """Runs the tests and shows what came of them. Returns the exit status. Raises `BadUsage`."""
     suites, files = _find(request)
-    for file in filter(None, (request.json, request.junit)):
-        if not file.absolute().parent.is_dir():
-            raise BadUsage(f"expected a folder to write {file} into, but there is no {file.absolute().parent}")
-    if (
-        request.out is not None
-        and request.out.exists()
-        and not (request.out.is_dir() and not any(request.out.iterdir()))
-    ):
-        raise BadUsage(f"expected a new or empty folder for --out, but {request.out} has something in it")
-    workers = _workers(request)
-    labs_asked = list(dict.fromkeys(suite.lab for suite in suites))
-    heading = f"{' '.join(labs_asked)}, {request.world} world" + (f", {workers} workers" if workers else "")
+    _check_outputs(request)
+    workers = _workers(request, _count(request, files))
+    lab = " ".join(dict.fromkeys(suite.lab for suite in suites))
+    heading = f"{lab}, {request.world} world" + (f", {workers} workers" if workers else "")
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
         width = None if terminal.isatty() else WIDTH
         reporter = Reporter(Console(file=terminal, width=width), heading)
         code = pytest.main(_arguments(request, files, workers), plugins=[reporter])
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise BadUsage(f"no test of {' '.join(request.targets) or 'any lab'} matches -k {request.keyword!r}")
     results = reporter.results()
     found = RunResult(
         version=VERSION,
-        lab=" ".join(labs_asked),
+        lab=lab,
         submission=str(request.submission) if request.submission else None,
         world=request.world,
         points=sum(result.points for result in results),
         max_points=sum(result.max_points for result in results),
         tests=results,
     )
-    _write(found, reporter.folder / "result.json")
-    if request.json:
-        _write(found, request.json)
+    for file in filter(None, (reporter.folder / RESULT, request.json)):
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     if reporter.interrupted:
         return INTERRUPTED
     return FAILED if reporter.problems else _status(results, code)
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _check_outputs(request: Request) -> None:
+    """Raises `BadUsage` if the results could not be written where they are wanted."""
+    for file in filter(None, (request.json, request.junit)):
+        if not file.absolute().parent.is_dir():
+            raise BadUsage(f"expected a folder to write {file} into, but there is no {file.absolute().parent}")
+    out = request.out
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadUsage(f"expected a new or empty folder for --out, but {out} has something in it")
 
 
 def _status(results: list[TestResult], code: int) -> int:
@@ -91,10 +90,6 @@ def _status(results: list[TestResult], code: int) -> int:
     if "inconclusive" in statuses:
         return INCONCLUSIVE
     return PASSED if code == pytest.ExitCode.OK else FAILED
-
-
-def _write(found: RunResult, file: Path) -> None:
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
 
 
 # --- which tests, and how --------------------------------------------------------------------------------------------
@@ -123,7 +118,7 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
     for suite in suites:
         if suite not in offered:
             raise BadUsage(f"{suite.name} needs {suite.package}, which is not in the submission {request.submission}")
-    return suites, files
+    return suites, list(dict.fromkeys(files))
 
 
 def _offered(submission: Path | None) -> list[Suite]:
@@ -138,31 +133,58 @@ def _file(suite: Suite) -> Path:
     return graded_folder() / suite.lab / f"test_{suite.name}.py"
 
 
-def _workers(request: Request) -> int:
+class _Counter:
+    """Counts the tests that pytest finds, and keeps pytest silent."""
+
+    tests = 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.unregister(name="terminalreporter")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.tests = len(session.items)
+
+
+def _count(request: Request, files: list[str]) -> int:
+    """How many tests there are to run. Raises `BadUsage` if pytest cannot tell what is meant, or if there is none."""
+    counter = _Counter()
+    with redirect_stderr(StringIO()) as said:
+        code = pytest.main([*_arguments(request, files, 0), "--collect-only"], plugins=[counter])
+    if code == pytest.ExitCode.USAGE_ERROR:
+        raise BadUsage(" ".join(said.getvalue().split()).removeprefix("ERROR: "))
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise BadUsage(f"no test of {' '.join(request.targets) or 'any lab'} matches -k {request.keyword!r}")
+    return counter.tests
+
+
+def _workers(request: Request, tests: int) -> int:
     """pytest processes. Tests in real processes mostly wait, so more of them than cores can run."""
     if request.workers is not None:
         return request.workers
-    if request.seed is not None and request.seeds is None:  # a replay, over before workers would have started
-        return 0
     cores = os.cpu_count() or 1
-    return cores if request.world == "sim" else 2 * cores
+    workers = min(tests, cores if request.world == "sim" else 2 * cores)
+    return workers if workers > 1 else 0
 
 
 def _arguments(request: Request, files: list[str], workers: int) -> list[str]:
     """The command line of pytest. It depends on no settings file, so that it is the same everywhere."""
-    arguments = ["-c", os.devnull, "--rootdir", str(root()), "--import-mode=importlib", "-p", "no:cacheprovider"]
-    arguments += ["-p", "no:hypothesispytest"]  # nobody needs it here, and it takes a second to load
-    arguments += ["--world", request.world, "--repeat", str(request.repeat), "--patience", str(request.patience)]
-    if workers:
-        arguments += ["-n", str(workers), "--dist", "worksteal"]
-    for option, value in (
-        ("-k", request.keyword),
-        ("--seeds", request.seeds),
-        ("--seed", request.seed),
-        ("--submission", request.submission),
-        ("--out", request.out),
-        ("--junit-xml", request.junit),
-    ):
+    arguments = ["-c", os.devnull, "--rootdir", str(root()), "--import-mode=importlib"]
+    arguments += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]  # the latter takes a second to load
+    options = {
+        "--world": request.world,
+        "--repeat": request.repeat,
+        "--patience": request.patience,
+        "-k": request.keyword,
+        "--seeds": request.seeds,
+        "--seed": request.seed,
+        "--submission": request.submission,
+        "--out": request.out,
+        "--junit-xml": request.junit,
+    }
+    for option, value in options.items():
         if value is not None:
             arguments += [option, str(value)]
+    if workers:
+        arguments += ["-n", str(workers), "--dist", "worksteal"]
     return [*arguments, *files]

@@ -1,0 +1,219 @@
+"""`lab` end to end: exit status, output, files, and the way from a failure to its replay."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+
+Lab = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+NOTHING_LEFT: Final = "left behind: 0 processes, 0 socket files"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """Runs `lab` with these words in a folder of its own, and waits for it."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "labs", *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A submission of lab 1 whose view service does not wait for the primary's acknowledgement."""
+    submission = tmp_path / "broken"
+    shutil.copytree(ROOT / "lab1_pbservice", submission / "lab1_pbservice")
+    core = submission / "lab1_pbservice" / "viewservice" / "core.py"
+    text = core.read_text()
+    waits = "        if not self.acknowledged:\n            return\n"
+    assert text.count(waits) == 1, "expected the line that this mistake takes away"
+    core.write_text(text.replace(waits, ""))
+    return submission
+
+
+def last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """The line with which a command ended."""
+    return done.stdout.splitlines()[-1]
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("world", ["process", "sim", "both"])
+def test_a_good_run(lab: Lab, tmp_path: Path, world: str, workers: int) -> None:
+    words = ["-k", "first_primary or first_backup", "--world", world, "--seeds", "3", "-n", workers]
+    done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "First primary" in done.stdout
+    assert "4/4" in done.stdout
+    assert last_line(done) == NOTHING_LEFT
+
+
+def test_json_has_one_entry_a_test(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    words = ["-k", "first_primary", "--world", "both", "--seeds", "3", "--repeat", "2", "-n0", "--json", file]
+    done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    seconds = [test.pop("seconds") for test in found["tests"]]
+    assert all(0 < each < 10 for each in seconds)
+    test = "tests/graded/lab1/test_viewservice.py::test_first_primary"
+    common = {"title": "First primary", "suite": "viewservice", "status": "passed", "failed_seeds": []}
+    assert found == {
+        "version": 1,
+        "lab": "lab1",
+        "submission": None,
+        "world": "both",
+        "points": 2,
+        "max_points": 2,
+        "tests": [
+            {"id": f"{test}[process]", **common, "points": 2, "max_points": 2, "runs": 2, "message": "", "replay": ""},
+            {"id": f"{test}[sim]", **common, "points": 0, "max_points": 0, "runs": 3, "message": "", "replay": ""},
+        ],
+    }
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["points"] == 2
+
+
+def test_the_options_of_pytest_work_without_the_command(tmp_path: Path) -> None:
+    words = ["-q", "-k", "first_primary", "--world=both", "--seeds=2", "-n2", f"--out={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [ROOT / ".venv/bin/pytest", "tests/graded", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    assert last_line(done) == NOTHING_LEFT
+
+
+def test_a_run_has_a_folder_with_logs_and_history(lab: Lab, tmp_path: Path) -> None:
+    done = lab("test", "pbservice", "-k", "single_primary", "-n0", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "run" / "pbservice").iterdir()
+    assert {"logs", "history.jsonl"} <= {file.name for file in folder.iterdir()}
+    assert list((folder / "logs").glob("*.log"))
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("world", ["process", "sim"])
+def test_a_mistake_is_shown_with_a_command_that_shows_it_again(
+    lab: Lab, tmp_path: Path, broken: Path, world: str
+) -> None:
+    junit, results = tmp_path / "junit.xml", tmp_path / "results.json"
+    words = ["-k", "waits_for_ack", "--world", world, "--seeds", "5", "-n2", "--junit", junit, "--json", results]
+    done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "expected View(viewnum=2" in done.stdout
+    assert "vs-1 wrote" in done.stdout
+    assert last_line(done) == NOTHING_LEFT
+
+    found = json.loads(results.read_text())
+    (test,) = found["tests"]
+    assert (found["points"], found["submission"]) == (0, str(broken))
+    assert (test["status"], test["points"], test["max_points"]) == ("failed", 0, 2)
+    assert "expected View(viewnum=2" in test["message"]
+    assert test["failed_seeds"] == ([1] if world == "process" else [1, 2, 3, 4, 5])
+
+    (case,) = ElementTree.parse(junit).iter("testcase")
+    failure = case.find("failure")
+    assert failure is not None
+    assert "expected View(viewnum=2" in (failure.text or "")
+
+    (shown,) = re.findall(r"^replay +(.+)$", done.stdout, re.MULTILINE)
+    assert shown == test["replay"]
+    command, *again = shlex.split(shown)
+    assert (tmp_path / command).samefile(ROOT / "lab")
+    replayed = lab(*again, "--json", results, "--out", tmp_path / "again")
+    assert replayed.returncode == 1
+    (retested,) = json.loads(results.read_text())["tests"]
+    assert retested["runs"] == 1
+    if world == "sim":
+        assert retested["message"] == test["message"]
+
+
+def test_a_server_that_crashes_is_shown_with_its_traceback(lab: Lab, tmp_path: Path, broken: Path) -> None:
+    server = broken / "lab1_pbservice" / "viewservice" / "server.py"
+    text = server.read_text()
+    server.write_text(
+        text.replace(
+            "view = self.service.ping(", 'assert request.viewnum < 2, "too new"\n        view = self.service.ping('
+        )
+    )
+    for world in ("process", "sim"):
+        words = ["-k", "backup_takes_over", "--world", world, "-n0"]
+        done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / world)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "AssertionError: too new" in done.stdout
+        assert "viewservice/server.py" in done.stdout.replace(" │\n│ ", "")
+
+
+def test_a_package_that_cannot_be_imported_fails_every_test(lab: Lab, tmp_path: Path, broken: Path) -> None:
+    (broken / "lab1_pbservice" / "roles.py").write_text("import nothing_of_that_name\n")
+    words = ["-k", "first_primary", "--world", "both", "--seeds", "2", "-n0"]
+    done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stdout.count("No module named 'nothing_of_that_name'") == 2
+
+
+# --- bad usage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["test", "lab9"], "lab1"),
+        (["test", "--submission", "nowhere"], "nowhere"),
+        (["test", "--submission", "."], "lab1_pbservice"),
+        (["test", "--world", "moon"], "moon"),
+        (["test", "--seeds", "0"], "--seeds"),
+        (["test", "--patience", "0"], "--patience"),
+        (["test", "lab1", "-k", "no_such_test"], "no_such_test"),
+        (["test", "lab1", "-k", "not ("], "not ("),
+        (["test", "--json", "no/such/folder/r.json"], "no/such/folder"),
+        (["test", "--out", "full"], "full"),
+        (["test", "full/file"], "full/file"),
+        (["test", str(ROOT / "tests/graded/lab1/test_viewservice.py::test_nothing")], "test_nothing"),
+        (["tset"], "tset"),
+        (["test", "--sumbission", "x"], "--sumbission"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(lab: Lab, tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    done = lab(*words, *(["--out", "run"] if words[0] == "test" and "--out" not in words else []))
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lab: ")
+    assert said in line
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["test", "--help"], ["check", "--help"], ["doctor"], ["--version"]])
+def test_help_is_there(lab: Lab, words: list[str]) -> None:
+    done = lab(*words)
+    assert done.returncode == 0
+    assert done.stdout
+    assert not done.stderr
