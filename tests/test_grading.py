@@ -46,7 +46,7 @@ def test_each_test_has_a_title_of_its_own(suite: Suite) -> None:
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 def test_a_module_names_its_suite(suite: Suite) -> None:
-    assert module_of(suite).SUITE == suite.name
+    assert suite.name == module_of(suite).SUITE
 
 
 @pytest.mark.parametrize(("suite", "count"), [("viewservice", 9), ("pbservice", 15)])
