@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from common.host import CallFailed
 from common.links import check_name
 from common.wire import Request
 from labs.cluster import Cluster, ServerStopped
@@ -46,7 +45,8 @@ class SimCluster(Cluster):
         self._harness = Process("the harness", 0, self.network, [], copy_context())
         self._waiting: dict[asyncio.Future[Any], None] = {}
         """What the test waits for, in the order in which it began to."""
-        self._stopped: list[Process] = []
+        self._mistake: str | None = None
+        """The first server's end that nobody wanted, in words."""
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -79,6 +79,7 @@ class SimCluster(Cluster):
         await self._launch(name)
 
     async def _restart(self, name: str) -> None:
+        self.check()
         if self.running(name):
             raise ValueError(f"expected a server that was killed, but {name} runs")
         await self._launch(name)
@@ -86,9 +87,9 @@ class SimCluster(Cluster):
     async def _launch(self, name: str) -> None:
         role, arguments, incarnation = self._started[name]
         self._started[name] = (role, arguments, incarnation + 1)
-        self.network.note("start", name, text=role)
         process = Process(name, incarnation, self.network, self._logs[name])
         self.network.processes[name] = process
+        self._mark(name, "start", role)
         await asyncio.sleep(START_SECONDS)
         self.network.set_link(name, name, self.link(name, name))
         main = process.run(process.context.run(self._roles[role], process.host, **msgspec.msgpack.decode(arguments)))
@@ -96,48 +97,61 @@ class SimCluster(Cluster):
         self.check()
         if process.handlers is None and process.alive:
             process.end()
-            raise ServerStopped(
-                f"{name} ({role}) ended before it served anything: its role has to call host.serve(...)"
-            )
+            raise ServerStopped(f"{name} ({role}) ended without serving anything: its role has to call host.serve(...)")
         if process.handlers is None:
-            raise CallFailed(f"{name} was killed while it started")
+            raise ServerStopped(f"{name} was killed while it started")
 
     async def kill(self, name: str) -> None:
         process = self.network.processes[name]
         self._paused.discard(name)
         if process.alive:
-            self.network.note("kill", name)
+            self._mark(name, "kill")
             process.end()
 
     def pause(self, name: str) -> None:
-        if self.running(name) and name not in self._paused:
+        self._must_run(name)
+        if name not in self._paused:
             self._paused.add(name)
-            self.network.note("pause", name)
+            self._mark(name, "pause")
             self._loop.stop_owner(self.network.processes[name])
 
     def resume(self, name: str) -> None:
+        self._must_run(name)
         if name in self._paused:
             self._paused.discard(name)
-            self.network.note("resume", name)
+            self._mark(name, "resume")
             self._loop.resume_owner(self.network.processes[name])
+
+    def _must_run(self, name: str) -> None:
+        if not self.running(name):
+            self.check()
+            raise ValueError(f"expected a running server, but {name} does not run")
+
+    def _mark(self, name: str, event: str, what: str = "") -> None:
+        """Something was done to a server: that belongs into the trace, and into its log."""
+        self.network.note(event, name, text=what)
+        self.network.processes[name].write(f"--- {event} {what}".rstrip() + "\n")
 
     def running(self, name: str) -> bool:
         process = self.network.processes.get(name)
         return process is not None and process.alive
 
     def check(self) -> None:
-        if self._stopped:
-            raise _stopped(self._stopped[0])
+        if self._mistake is not None:
+            raise ServerStopped(self._mistake)
 
-    def _on_crash(self, process: Process) -> None:
-        self._stopped.append(process)
-        self._paused.discard(process.name)
+    def _on_crash(self, process: Process, traceback: str) -> None:
+        if self._mistake is None:
+            role, _, _ = self._started[process.name]
+            self._mistake = f"{process.name} ({role}) ended by itself. A server runs until it is killed.\n{traceback}"
         for future in self._waiting:
             if not future.done():
-                future.set_exception(_stopped(process))
+                future.set_exception(ServerStopped(self._mistake))
 
     def memory(self, name: str) -> int:
         process = self.network.processes[name]
+        if not process.alive:
+            return 0
         tasks = [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
         return deep_size([process.handlers, *(task.get_coro() for task in tasks)])
 
@@ -145,6 +159,8 @@ class SimCluster(Cluster):
         return "".join(self._logs[name])
 
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+        if not self.running(address):
+            self.check()
         call = self.network.call(self._harness, address, request, timeout, control=True)
         return await self._unless_stopped(call.future, call.timer)
 
@@ -160,10 +176,6 @@ class SimCluster(Cluster):
 def _wake(sleeper: "asyncio.Future[None]") -> None:
     if not sleeper.done():
         sleeper.set_result(None)
-
-
-def _stopped(process: Process) -> ServerStopped:
-    return ServerStopped(f"{process.name} stopped by itself:\n{process.mistake}")
 
 
 _SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, SimLoop, asyncio.Future)

@@ -43,19 +43,21 @@ USE_CALL: Final = "use host.serve and host.call"
 USE_NAME: Final = "use host.name"
 USE_CLUSTER: Final = "processes are started, paused and killed by the test's cluster"
 
-_OURS: Final = Path(__file__).parents[1]
+_ROOT: Final = str(Path(__file__).parents[2]) + os.sep
+_OWN: Final = tuple(_ROOT + start for start in ("lab1_", "lab2_", "lab3_", os.path.join("labs", "graded", "")))
+"""Tests and servers that are installed beside the harness."""
 _FOREIGN: Final = (
     os.path.dirname(os.__file__) + os.sep,
     sysconfig.get_path("purelib") + os.sep,
-    str(_OURS) + os.sep,
-    str(_OURS.parent / "common") + os.sep,
+    os.path.join(_ROOT, "labs", ""),
+    os.path.join(_ROOT, "common", ""),
     "<",
 )
 
 
 def is_own_code(file: str) -> bool:
     """Whether a file is a test's or a server's, and not Python's or the harness's."""
-    return not file.startswith(_FOREIGN)
+    return file.startswith(_OWN) or not file.startswith(_FOREIGN)
 
 
 def own_frame(frame: FrameType | None) -> FrameType | None:

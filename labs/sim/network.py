@@ -56,8 +56,6 @@ class Process:
         self.name = name
         self.world = world
         self.alive = True
-        self.mistake: str | None = None
-        """The end of the traceback, if this process stopped by itself."""
         self.handlers: Mapping[type[Request[Any]], Any] | None = None
         """What it serves. None: nobody can reach it yet."""
         self.methods: Methods | None = None
@@ -65,7 +63,7 @@ class Process:
         self.incoming: dict[int, Call[Any]] = {}
         """Calls to this process that have no answer yet: whoever waits learns of its end."""
         self.log = log
-        self.host = SimHost(self, Random(f"{world.seed} {name} {incarnation}"))
+        self.host = SimHost(self, Random(f"{world.seed} {name} {incarnation}"), incarnation)
         if context is None:
             context = copy_context()
             context.run(OWNER.set, self)
@@ -99,10 +97,9 @@ class Process:
             return
         text = "".join(traceback.format_exception(error))
         self.write(text)
-        self.mistake = own_traceback(error)
         self.world.note("crash", self.name)
         self.end()
-        self.world.on_crash(self)
+        self.world.on_crash(self, own_traceback(error))
 
     def end(self) -> None:
         """Nothing of this process ever runs again. Who waits for its answer learns so, as when a connection ends."""
@@ -186,8 +183,8 @@ class Network:
         self.counted: dict[str, int] = {}
         """Requests that the taps before each server have seen."""
         self.messages = 0
-        self.on_crash: Callable[[Process], None] = lambda process: None
-        """Told of each process that ends by its own mistake."""
+        self.on_crash: Callable[[Process, str], None] = lambda process, traceback: None
+        """Told of each process that ends by its own mistake, and of its traceback."""
         self._randoms: dict[tuple[str, str], Random] = {}
         self._held: dict[tuple[str, str], list[tuple[Call[Any], bytes]]] = {}
         self._calls = 0
@@ -367,8 +364,9 @@ class Network:
 class SimHost:
     """`common.host.Host` for one simulated process."""
 
-    def __init__(self, process: Process, random: Random) -> None:
+    def __init__(self, process: Process, random: Random, lives: int) -> None:
         self.name = process.name
+        self.lives = lives
         self.random = random
         self._process = process
 

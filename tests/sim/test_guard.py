@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from echo_lab import mischief
@@ -15,6 +16,7 @@ from plays import passes, play
 
 from labs.sim import guard, loop
 from labs.sim.cluster import SimCluster
+from labs.sim.errors import is_own_code
 from labs.sim.run import Outcome
 
 with guard.installed():  # as in a worker, where the guard is there before a lab is imported
@@ -169,6 +171,14 @@ def test_what_is_guarded_works_as_ever_outside_of_a_run() -> None:
         threading.Thread(target=int).start()
         mischief.universal_identifier(None)  # type: ignore[arg-type]
         mischief.date_and_time(None)  # type: ignore[arg-type]
+
+
+def test_whose_code_it_is() -> None:
+    root = Path(guard.__file__).parents[2]
+    for own in ("lab1_pbservice/pbservice/server.py", "labs/graded/lab1/test_pbservice.py", "tests/sim/plays.py"):
+        assert is_own_code(str(root / own))
+    for foreign in (guard.__file__, str(root / "common" / "host.py"), os.__file__, pytest.__file__, "<string>"):
+        assert not is_own_code(foreign)
 
 
 def test_a_run_leaves_nothing_behind() -> None:

@@ -45,7 +45,7 @@ def test_a_role_has_to_serve() -> None:
 
     outcome = play(scenario)
     assert outcome.status == "failed"
-    assert "ServerStopped: a (silent) ended before it served anything" in outcome.message
+    assert "ServerStopped: a (silent) ended without serving anything" in outcome.message
 
 
 def test_arguments_travel_as_a_process_would_get_them() -> None:
@@ -205,13 +205,44 @@ def test_a_paused_server_can_be_killed() -> None:
     passes(scenario)
 
 
+def test_only_a_running_server_can_be_paused() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.kill("a")
+        for change in (cluster.pause, cluster.resume):
+            with pytest.raises(ValueError, match="expected a running server, but a does not run"):
+                change("a")
+        assert cluster.memory("a") == 0
+
+    passes(scenario)
+
+
+def test_a_server_may_be_killed_while_it_starts() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        start = cluster.spawn(cluster.start("echo", "a"))
+        await cluster.sleep(0.001)
+        await cluster.kill("a")
+        with pytest.raises(ServerStopped, match="a was killed while it started"):
+            await start
+        await cluster.restart("a")
+        assert await cluster.call("a", Echo("x")) == "x"
+
+    passes(scenario)
+
+
 def test_what_a_server_prints_is_in_its_log_with_the_time() -> None:
     async def scenario(cluster: SimCluster) -> None:
         await cluster.sleep(1)
         print("the test's own words")
         await cluster.start("echo", "a", greeting="two\nlines")
         await cluster.start("echo", "b")
-        assert cluster.log("a") == "  1.002000 two\n  1.002000 lines from a\n"
+        await cluster.kill("a")
+        assert cluster.log("a").splitlines() == [
+            "  1.000000 --- start echo",
+            "  1.002000 two",
+            "  1.002000 lines from a",
+            "  1.004000 --- kill",
+        ]
         await cluster.call("b", Misbehave("logging_is_allowed"))
         assert "into the log" in cluster.log("b")
         raise AssertionError("for its logs")
@@ -246,11 +277,22 @@ def test_a_mistake_in_a_handler_stops_the_server_and_the_test() -> None:
 
     outcome = play(scenario)
     assert outcome.status == "failed"
-    assert "ServerStopped: s-1 stopped by itself:\nTraceback" in outcome.message
+    assert "ServerStopped: s-1 (echo) ended by itself. A server runs until it is killed.\nTraceback" in outcome.message
     assert "roles.py" in outcome.message
     assert "KeyError: 'no such misdeed'" in outcome.message
     assert "asyncio" not in outcome.message  # neither Python's lines nor the harness's
     assert "KeyError: 'no such misdeed'" in outcome.logs["s-1"]
+
+
+def test_a_server_must_not_exit() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "s-1")
+        await cluster.call("s-1", Misbehave("exits"))
+
+    outcome = play(scenario)
+    assert outcome.status == "failed"
+    assert "s-1 (echo) ended by itself" in outcome.message
+    assert "in exits\n    sys.exit(0)\nSystemExit: 0" in outcome.message
 
 
 def test_a_mistake_ends_a_long_wait_of_the_test_at_once() -> None:
@@ -260,7 +302,9 @@ def test_a_mistake_ends_a_long_wait_of_the_test_at_once() -> None:
 
     outcome = play(scenario)
     assert outcome.status == "failed"
-    assert "ServerStopped: s-1 stopped by itself:\nTraceback" in outcome.message
+    assert (
+        "ServerStopped: s-1 (broken) ended by itself. A server runs until it is killed.\nTraceback" in outcome.message
+    )
     assert "ZeroDivisionError: one of its own" in outcome.message
     assert outcome.virtual_seconds < 1
 

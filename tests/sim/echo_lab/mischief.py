@@ -161,6 +161,11 @@ async def busy_waiting(host: Host) -> None:
         await asyncio.sleep(0)  # marked
 
 
+@misdeed
+def exits(host: Host) -> None:
+    sys.exit(0)
+
+
 # The following are no misdeeds, though they look like some.
 
 
