@@ -121,13 +121,10 @@ class ProcessCluster(Cluster):
 
     async def _launch(self, name: str) -> None:
         server = self._servers[name]
-        own = self.net / name / name
-        own.unlink(missing_ok=True)
         self._mark(name, f"start as {server.role}")
         server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
         server.endpoint = await self._listening(name, server.process)
-        if not self.link(name, name).up:
-            own.unlink(missing_ok=True)
+        self._relink(name, name)  # it may be deaf
 
     async def _listening(self, name: str, process: Process) -> links.Endpoint:
         """Waits for the server's socket file. Raises `ServerStopped` or `NotInTime`."""

@@ -84,18 +84,13 @@ class Tap:
                 self._forward(frame, call)
 
     def _forward(self, frame: RequestFrame, call: "Call") -> None:
-        endpoint = self._server()
-        upstream = self._upstream
-        if upstream is not None and (upstream.closed or upstream.endpoint != endpoint):
-            upstream.close()
-            upstream = None
-        if upstream is None and endpoint is not None:
-            upstream = Upstream(self, endpoint)
-        self._upstream = upstream
-        if upstream is None:
-            call.fail()
-        else:
-            upstream.relay(frame, call)
+        if self._upstream is None or self._upstream.closed:
+            endpoint = self._server()
+            if endpoint is None:
+                call.fail()
+                return
+            self._upstream = Upstream(self, endpoint)
+        self._upstream.relay(frame, call)
 
     def pause_reading(self, paused: bool) -> None:
         """dst does not take what it is sent (or takes it again): src has to wait, as it would without a tap."""
@@ -202,22 +197,16 @@ class Upstream(End):
 
     def __init__(self, tap: Tap, endpoint: links.Endpoint) -> None:
         super().__init__(tap)
-        self.endpoint = endpoint
         self.closed = False
         self._calls: dict[int, Call] = {}
         self._msgids = itertools.count()
-        self._connecting = self.loop.create_task(self._connect())
+        self._connecting = self.loop.create_task(self._connect(endpoint))
 
-    async def _connect(self) -> None:
+    async def _connect(self, endpoint: links.Endpoint) -> None:
         try:
-            await self.loop.create_connection(lambda: self, self.endpoint.host, self.endpoint.port)
+            await self.loop.create_connection(lambda: self, endpoint.host, endpoint.port)
         except OSError as error:
             self.connection_lost(error)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self.closed:
-            self.abort()
 
     def relay(self, frame: RequestFrame, call: Call) -> None:
         """Sends a request to dst; the reply finds its way back by the new id."""
@@ -240,11 +229,6 @@ class Upstream(End):
 
     def resume_writing(self) -> None:
         self.tap.pause_reading(False)
-
-    def close(self) -> None:
-        """Ends the connection and fails its calls."""
-        self.abort()
-        self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

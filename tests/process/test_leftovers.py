@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -29,10 +29,21 @@ class Harness:
         command = [sys.executable, str(Path(__file__).with_name("harness.py")), self.id, str(folder), deed]
         root = str(Path(__file__).parents[2])
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=root)
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, PYTHONPATH=root),
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
+
+    def clear_up(self) -> None:
+        """Leaves nothing, also when a test has failed."""
+        self.process.kill()
+        self.process.communicate()
+        sweep(self.id)
 
     def processes(self) -> list[psutil.Process]:
         """What it runs: the keeper, the servers, and what those left behind."""
@@ -42,6 +53,24 @@ class Harness:
         """Waits for its end and gives what it said on standard error."""
         _, errors = self.process.communicate(timeout=SOON)
         return errors
+
+
+Start = Callable[[Path, str], Harness]
+"""Starts a harness in a folder, for a deed."""
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts harnesses for one test."""
+    started: list[Harness] = []
+
+    def start(folder: Path, deed: str) -> Harness:
+        started.append(Harness(folder, deed))
+        return started[-1]
+
+    yield start
+    for harness in started:
+        harness.clear_up()
 
 
 @pytest.fixture
@@ -61,9 +90,9 @@ def gone_soon(run: str, folder: Path) -> bool:
     return False
 
 
-def test_there_is_something_to_be_left_behind(tmp_path: Path) -> None:
+def test_there_is_something_to_be_left_behind(start: Start, tmp_path: Path) -> None:
     """The other tests would prove nothing if there were nothing."""
-    harness = Harness(tmp_path, "wait")
+    harness = start(tmp_path, "wait")
     assert len(harness.processes()) == 1 + 3 + 2  # keeper, servers, daemons
     assert len(list((tmp_path / "net").rglob("*/*"))) >= 9
     harness.process.kill()
@@ -71,36 +100,36 @@ def test_there_is_something_to_be_left_behind(tmp_path: Path) -> None:
     assert gone_soon(harness.id, tmp_path)
 
 
-def test_nothing_is_left_after_a_normal_end(folder: Path) -> None:
-    harness = Harness(folder, "end")
+def test_nothing_is_left_after_a_normal_end(start: Start, folder: Path) -> None:
+    harness = start(folder, "end")
     assert harness.wait() == ""
     assert sweep(harness.id, folder).sentence() == "left behind: 0 processes, 0 socket files"
 
 
-def test_nothing_is_left_after_an_exception(folder: Path) -> None:
-    harness = Harness(folder, "raise")
+def test_nothing_is_left_after_an_exception(start: Start, folder: Path) -> None:
+    harness = start(folder, "raise")
     assert "a test that fails" in harness.wait()
     assert sweep(harness.id, folder) == Leftovers(0, 0)
 
 
-def test_nothing_is_left_after_an_interrupt(folder: Path) -> None:
-    harness = Harness(folder, "wait")
-    harness.process.send_signal(signal.SIGINT)
+def test_nothing_is_left_after_an_interrupt(start: Start, folder: Path) -> None:
+    harness = start(folder, "wait")
+    os.killpg(harness.process.pid, signal.SIGINT)  # as a terminal does
     assert "KeyboardInterrupt" in harness.wait()
     assert sweep(harness.id, folder) == Leftovers(0, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGSEGV])
-def test_nothing_is_left_after_the_harness_was_killed(folder: Path, number: signal.Signals) -> None:
-    harness = Harness(folder, "wait")
+def test_nothing_is_left_after_the_harness_was_killed(start: Start, folder: Path, number: signal.Signals) -> None:
+    harness = start(folder, "wait")
     harness.process.send_signal(number)
     harness.wait()
     assert harness.process.returncode == -number
     assert gone_soon(harness.id, folder)
 
 
-def test_nothing_is_left_after_the_keeper_was_asked_to_end(folder: Path) -> None:
-    harness = Harness(folder, "wait")
+def test_nothing_is_left_after_the_keeper_was_asked_to_end(start: Start, folder: Path) -> None:
+    harness = start(folder, "wait")
     keeper = psutil.Process(harness.process.pid).children()[0]
     keeper.terminate()
     keeper.wait(SOON)
@@ -109,8 +138,8 @@ def test_nothing_is_left_after_the_keeper_was_asked_to_end(folder: Path) -> None
     harness.wait()
 
 
-def test_nothing_is_left_after_keeper_and_harness_were_killed(folder: Path) -> None:
-    harness = Harness(folder, "wait")
+def test_nothing_is_left_after_keeper_and_harness_were_killed(start: Start, folder: Path) -> None:
+    harness = start(folder, "wait")
     keeper = psutil.Process(harness.process.pid).children()[0]
     servers = keeper.children()
     harness.process.send_signal(signal.SIGSTOP)  # it cannot see its keeper die
@@ -134,7 +163,7 @@ def test_a_keeper_does_not_outlive_a_harness_that_dies_while_it_imports(tmp_path
     run = uuid.uuid4().hex
     script = (
         "import asyncio, sys; from pathlib import Path; from labs.process.processes import Keeper;"
-        "asyncio.run(Keeper('endless_lab', sys.argv[1], [Path(sys.argv[2])]).open())"
+        "asyncio.run(Keeper('endless_lab', sys.argv[1], [Path(sys.argv[2])], import_limit=3600).open())"
     )
     root = str(Path(__file__).parents[2])
     harness = subprocess.Popen(

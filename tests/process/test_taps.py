@@ -267,9 +267,14 @@ def test_a_notification_is_relayed_and_counted(play: Play) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
         await start(cluster)
         _, writer = await connect(cluster.net)
+        cluster.tap("b", Faults(request_lost=1.0))
+        writer.write(encode_notification(Add(6)))
+        await cluster.until(lambda: cluster.calls("b") == 1, SOON, "the notification that gets lost")
+        cluster.tap("b", NONE)
         writer.write(encode_notification(Add(7)))
         await cluster.until(lambda: arrived(cluster), SOON, "the notification at b")
-        assert cluster.calls("b") == 1
+        assert await arrived(cluster) == [7]
+        assert cluster.calls("b") == 2
         writer.close()
         await writer.wait_closed()
 
@@ -290,18 +295,38 @@ def test_nonsense_ends_the_connection_and_nothing_else(play: Play, nonsense: byt
     play(scenario)
 
 
+async def answers(reader: asyncio.StreamReader, last: int) -> list[ResponseFrame]:
+    """The responses that come, up to the one with the id `last`."""
+    found: list[ResponseFrame] = []
+    cutter = FrameReader()
+    while not found or found[-1].msgid != last:
+        for frame in cutter.feed(await asyncio.wait_for(reader.read(1000), SOON)):
+            answer = decode_frame(frame)
+            assert isinstance(answer, ResponseFrame)
+            found.append(answer)
+    return found
+
+
+def test_only_the_first_reply_to_a_duplicated_request_is_relayed(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await start(cluster, Faults(duplicate=1.0))
+        reader, writer = await connect(cluster.net)
+        writer.write(encode_request(1, Add(1)) + encode_request(2, Add(10)))
+        assert [(answer.msgid, bytes(answer.result)) for answer in await answers(reader, 2)] == [
+            (1, b"\1"),
+            (2, b"\x0c"),
+        ]
+        writer.close()
+
+    play(scenario)
+
+
 def test_a_refusal_is_relayed_as_it_is(play: Play) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
         await start(cluster)
         reader, writer = await connect(cluster.net)
         writer.write(encode_request(77, Add("no number")))  # type: ignore[arg-type]
-        frames: list[bytes] = []
-        cutter = FrameReader()
-        while not frames:
-            frames = cutter.feed(await asyncio.wait_for(reader.read(1000), SOON))
-        answer = decode_frame(frames[0])
-        assert isinstance(answer, ResponseFrame)
-        assert answer.msgid == 77
+        (answer,) = await answers(reader, 77)
         assert answer.error is not None
         assert answer.error.startswith("Add(number)")
         writer.close()
@@ -309,19 +334,25 @@ def test_a_refusal_is_relayed_as_it_is(play: Play) -> None:
     play(scenario)
 
 
-def test_a_caller_that_is_faster_than_the_server_has_to_wait(play: Play) -> None:
+@pytest.mark.parametrize("relief", ["resume", "kill"])
+def test_a_caller_that_is_faster_than_the_server_has_to_wait(play: Play, relief: str) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
         await start(cluster)
         cluster.pause("b")
         _, writer = await connect(cluster.net)
-        big = encode_notification(Add(int("9" * 18))) * 50_000
+        much = encode_notification(Add(int("9" * 18))) * 50_000
         sent = 0
         with contextlib.suppress(TimeoutError):
             while sent < 200:
-                writer.write(big)
-                await asyncio.wait_for(writer.drain(), 2.0)
+                writer.write(much)
+                await asyncio.wait_for(writer.drain(), 1.0)
                 sent += 1
         assert sent < 200, "the tap took everything, for a server that takes nothing"
+        if relief == "resume":
+            cluster.resume("b")
+        else:
+            await cluster.kill("b")
+        await asyncio.wait_for(writer.drain(), SOON)
         writer.transport.abort()
 
     play(scenario)

@@ -52,7 +52,7 @@ async def adder(host: Host, greeting: str = "", stubborn: bool = False) -> None:
 
 async def silent(host: Host) -> None:
     """Never listens."""
-    host.log("I do not feel like listening")
+    print("I do not feel like listening")
 
 
 async def broken(host: Host) -> None:
