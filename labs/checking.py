@@ -3,16 +3,12 @@
 import subprocess
 import sys
 import time
-from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from labs.places import is_checkout, root
 from labs.usage import FAILED, PASSED, BadUsage
-
-SEEDS: Final = 50
-"""Seeds that each graded test is simulated with."""
 
 
 def steps(workers: int, seeds: int) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from labs.usage import BAD_USAGE, INTERRUPTED, PASSED, BadUsage
+from labs.usage import BAD_USAGE, FAILED, INTERRUPTED, PASSED, BadUsage
 
 EXISTING_FOLDER = click.Path(path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -78,7 +78,7 @@ def test(**options: object) -> int:
 
 @lab.command()
 @click.option("-n", "workers", type=click.IntRange(min=0), default=4, show_default=True, help="Tests at once.")
-@click.option("--seeds", type=click.IntRange(min=1), default=50, show_default=True, help="Seeds for each graded test.")
+@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds for each graded test.")
 def check(workers: int, seeds: int) -> int:
     """Check the project itself: lint, format, types, unit tests, graded tests in both worlds."""
     from labs import checking
@@ -100,6 +100,26 @@ def doctor() -> int:
         table.add_row(finding.what, Text(finding.found, "green" if finding.good else "yellow"), finding.follows)
     Console().print(table)
     return PASSED
+
+
+@lab.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def bench(names: tuple[str, ...]) -> int:
+    """Measure this project on this machine: `start`, `sim`, or all there is."""
+    import pkgutil
+    import subprocess
+
+    from labs import benchmark
+
+    known = [module.name for module in pkgutil.iter_modules(benchmark.__path__)]
+    for name in names:
+        if name not in known:
+            raise BadUsage(f"expected a measurement ({', '.join(known)}), got {name!r}")
+    statuses = [
+        subprocess.run([sys.executable, "-m", f"labs.benchmark.{name}"], check=False).returncode
+        for name in names or known
+    ]
+    return FAILED if any(statuses) else PASSED
 
 
 def main() -> NoReturn:

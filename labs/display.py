@@ -3,7 +3,6 @@
 `Reporter` is a pytest plugin of the process that leads the run, in the place of pytest's own terminal reporter.
 """
 
-import os
 import time
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from labs.places import short
 from labs.plugin import RUN
 from labs.results import Attempt, Failure, Status, TestResult, by_test, folder_name, summarise
 
@@ -142,11 +142,12 @@ class Reporter:
             *counts,
             f"  {now - self._started:.0f} s",
         )
-        bar = ProgressBar(total=max(len(self._order), 1), completed=self._finished, width=60)
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=max(len(self._order), 1), completed=self._finished, width=60))
         lines = Table.grid(padding=(0, 2))
         running = list(self._running.items())
         for nodeid, started in running[:RUNNING_LINES]:
-            lines.add_row(f"{now - started:5.1f} s", nodeid.rpartition("/")[2], self._seeds(nodeid, now - started))
+            lines.add_row(f"{now - started:5.1f} s", str(folder_name(nodeid)), self._seeds(nodeid, now - started))
         if len(running) > RUNNING_LINES:
             lines.add_row("", f"and {len(running) - RUNNING_LINES} more", "")
         return Group(head, bar, lines)
@@ -185,7 +186,7 @@ class Reporter:
                 Panel(Text(problem), title="outside of the tests", border_style="red", title_align="left")
             )
         counts = _counts([summarise(attempts).status for attempts in tests])
-        took = f" in {time.monotonic() - self._started:.1f} s; files in {_short(str(self.folder))}"
+        took = f" in {time.monotonic() - self._started:.1f} s; files in {short(self.folder)}"
         stopped = ("interrupted: ", "red") if self.interrupted else ""
         self.console.print(Text.assemble(stopped, *counts, took), soft_wrap=True)
 
@@ -221,7 +222,7 @@ class Reporter:
         colour = COLOURS[attempt.status]
         self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
         # Not in the panel: a long line of it could not be copied in one piece.
-        self.console.print(Text(f"files   {_short(attempt.failure.folder)}"), soft_wrap=True)
+        self.console.print(Text(f"files   {short(Path(attempt.failure.folder))}"), soft_wrap=True)
         self.console.print(Text(f"replay  {attempt.failure.replay}\n", "bold"), soft_wrap=True)
 
 
@@ -237,9 +238,3 @@ def _verdict(attempts: list[Attempt], result: TestResult) -> Text:
         of = f"{len(result.failed_seeds)} of {result.runs}" if result.failed_seeds else str(result.runs)
         said += f" ({of} {'seeds' if attempts[0].world == 'sim' else 'times'})"
     return Text(said, COLOURS[result.status])
-
-
-def _short(folder: str) -> str:
-    """A path as one would type it from here."""
-    shorter = os.path.relpath(folder)
-    return folder if shorter.startswith("..") else shorter

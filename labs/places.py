@@ -34,3 +34,9 @@ def command() -> str:
         return "lab"
     script = os.path.relpath(root() / "lab")
     return shlex.quote(script if os.sep in script else f"./{script}")
+
+
+def short(path: Path) -> str:
+    """A path as one would type it from here."""
+    shorter = os.path.relpath(path)
+    return str(path) if shorter.startswith("..") else shorter

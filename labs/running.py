@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from common.main import new_event_loop
 from labs import linearizability
 from labs.cluster import Cluster, ServerStopped
 from labs.grading import Grade, GradedTest, Inconclusive
-from labs.places import command
+from labs.places import command, short
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keepers
 from labs.results import Failure, Status
@@ -71,7 +71,7 @@ class Runner:
 
     def replay(self, item: GradedItem, world: World, seed: int) -> str:
         """The command that runs this again."""
-        submission = f" --submission {shlex.quote(str(self.submission))}" if self.submission else ""
+        submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
         return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
@@ -106,7 +106,7 @@ class Runner:
                 except Exception as error:
                     failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
-                        failure.logs = _log_tails(cluster)
+                        failure.logs = _tails({name: cluster.log(name) for name in cluster.names})
                     raise
                 finally:
                     if cluster.history:
@@ -164,7 +164,7 @@ class Runner:
             replay=self.replay(item, "sim", first.seed),
             folder=str(folder / str(first.seed)),
             where=_where(item, frames),
-            logs={name: _tail(log) for name, log in first.logs.items() if log.strip()} if not stopped else {},
+            logs={} if stopped else _tails(first.logs),
         )
         status: Status = "failed" if first.status == "failed" else "error"
         return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
@@ -240,11 +240,14 @@ def _parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
     return message.strip(), frames
 
 
-def _log_tails(cluster: Cluster) -> dict[str, str]:
-    """The last lines that each server wrote, for those that wrote anything."""
-    logs = {name: _tail(cluster.log(name)) for name in cluster.names}
-    return {name: log for name, log in logs.items() if any(not line.startswith("---") for line in log.splitlines())}
+_MARK: Final = re.compile(r"[\d. ]*---")
+"""A line of a log that the harness wrote: when the server was started, paused, killed."""
 
 
-def _tail(log: str) -> str:
-    return "\n".join(log.splitlines()[-LOG_LINES:])
+def _tails(logs: Mapping[str, str]) -> dict[str, str]:
+    """The last lines of each server's log, for those that wrote anything themselves."""
+    return {
+        name: "\n".join(log.splitlines()[-LOG_LINES:])
+        for name, log in logs.items()
+        if any(line.strip() and not _MARK.match(line) for line in log.splitlines())
+    }

@@ -50,7 +50,9 @@ def run(request: Request) -> int:
     _check_outputs(request)
     workers = _workers(request, _count(request, files))
     lab = " ".join(dict.fromkeys(suite.lab for suite in suites))
-    heading = f"{lab}, {request.world} world" + (f", {workers} workers" if workers else "")
+    heading = f"{lab}, {request.world} world{'s' if request.world == 'both' else ''}" + (
+        f", {workers} workers" if workers else ""
+    )
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
         width = None if terminal.isatty() else WIDTH

@@ -1,0 +1,16 @@
+"""What `pip install` installs is what is there."""
+
+import configparser
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    folders = {file.parent for top in ("common", "labs", "lab?_*", "tests/graded") for file in ROOT.glob(f"{top}/**/*.py")}
+    there = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert listed == {name.replace("tests.graded", "labs.graded") for name in there} | {"labs.graded"}
