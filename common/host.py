@@ -44,6 +44,8 @@ class Host(Protocol):
 
     name: str
     """The name under which others reach this server."""
+    lives: int
+    """How many servers of this name lived in this network before. They are dead, and with them all they knew."""
     random: Random
     """This server's randomness: seeded from the run's seed in the simulation, from the system otherwise."""
 

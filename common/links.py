@@ -44,6 +44,15 @@ def publish(net: Path, src: str, dst: str, endpoint: Endpoint) -> None:
     draft.rename(column / dst)
 
 
+def live(net: Path, name: str) -> int:
+    """Notes that a server of this name begins to live, in `net/name/.lives`. Gives how many did so before."""
+    path = net / check_name(name) / ".lives"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lives = int(path.read_text()) if path.exists() else 0
+    path.write_text(f"{lives + 1}\n")
+    return lives
+
+
 def look(path: str | Path) -> Identity | None:
     """Which file is at `path`, or None if there is no link."""
     try:

@@ -303,6 +303,7 @@ class TcpHost:
 
     def __init__(self, name: str, net: Path, on_crash: Callable[[BaseException], None] = stop_process) -> None:
         self.name = links.check_name(name)
+        self.lives = links.live(net, name)
         self.random = Random()
         self.connections: set[Served] = set()
         self.crash = on_crash
