@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import inspect
 import sys
 from collections import defaultdict
 from contextvars import Context, copy_context
@@ -74,7 +75,11 @@ class SimCluster(Cluster):
     async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
         check_name(name)
         if role not in self._roles:
-            raise ValueError(f"expected a role of {self.package} ({', '.join(self._roles)}), got {role!r}")
+            raise ServerStopped(f"{name}: expected a role of {self.package} ({', '.join(self._roles)}), got {role!r}")
+        try:
+            inspect.signature(self._roles[role]).bind(None, **arguments)
+        except TypeError as error:
+            raise ServerStopped(f"{name}: role {role} of {self.package}: {error}") from None
         self._started[name] = (role, msgspec.msgpack.encode(arguments), 0)
         await self._launch(name)
 

@@ -24,11 +24,11 @@ def test_start_returns_when_the_server_can_be_reached() -> None:
 
 def test_what_cannot_be_started() -> None:
     async def scenario(cluster: SimCluster) -> None:
-        with pytest.raises(ValueError, match=r"expected a role of echo_lab \(echo, .*\), got 'queen'"):
+        with pytest.raises(ServerStopped, match=r"a: expected a role of echo_lab \(echo, .*\), got 'queen'"):
             await cluster.start("queen", "a")
         with pytest.raises(ValueError, match="expected a name of letters"):
             await cluster.start("echo", "../a")
-        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        with pytest.raises(ServerStopped, match="role echo of echo_lab: got an unexpected keyword argument 'colour'"):
             await cluster.start("echo", "c", colour="red")
         await cluster.start("echo", "b")
         with pytest.raises(ValueError, match="expected a new name"):
