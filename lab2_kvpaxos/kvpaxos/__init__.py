@@ -1,0 +1,1 @@
+"""KVPaxos: a linearizable key/value service, replicated by Paxos."""

@@ -1,0 +1,55 @@
+"""A KVPaxos server. Every operation goes through the log, a Get too: it is linearized where its instance is decided.
+
+Any server takes any request. The one that leads proposes it; another passes it on, or tells the clerk who leads, and
+proposes it itself if the leader does not answer. So an operation may get into the log twice, and is executed once.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from common.host import CallFailed, Host
+from common.protocol import Done
+from lab2_kvpaxos.kvpaxos.machine import Store
+from lab2_kvpaxos.kvpaxos.messages import ELSEWHERE, HERE, Execute, Leader, Op
+from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
+
+PASS_ON_TIMEOUT: Final = 0.3
+"""Seconds that the leader has to answer before another server proposes the operation itself."""
+
+
+class KVPaxos:
+    """One server."""
+
+    def __init__(self, host: Host, servers: list[str]) -> None:
+        self.host = host
+        self.store = Store()
+        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self.store, Op)
+        self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
+        """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
+
+    async def run(self) -> None:
+        """Serves."""
+        await self.host.serve({**self.rsm.handlers, Execute: self.execute})
+
+    async def execute(self, request: Execute) -> Any:
+        """A clerk, or another server for a clerk, wants an operation executed."""
+        if self.store.was_executed(request.op):
+            return Done()
+        leader = self.rsm.leader
+        if request.route != HERE and leader not in (None, self.host.name):
+            if request.route == ELSEWHERE:
+                return Leader(leader)
+            try:
+                return await self.host.call(leader, Execute(request.op, HERE), timeout=PASS_ON_TIMEOUT)
+            except CallFailed:
+                pass  # it may have proposed it, and it may still be decided; then ours is the repetition
+        return await self._submit(request.op)
+
+    async def _submit(self, op: Op) -> Any:
+        submitted = self._submitted.get(op.client)
+        if submitted is None or submitted[0] != op.seq:
+            submitted = self._submitted[op.client] = (op.seq, self.rsm.submit(op))
+        reply = await submitted[1]
+        if self._submitted.get(op.client) is submitted:
+            del self._submitted[op.client]
+        return reply
