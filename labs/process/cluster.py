@@ -85,7 +85,7 @@ class ProcessCluster(Cluster):
         Raises `AssertionError` if a process is still there.
         """
         try:
-            await self._keeper.kill(*(server.process for server in self._servers.values() if server.process))
+            await self._keeper.end(self.net)
         finally:
             for tap in self._tapped.values():
                 await tap.close()

@@ -11,9 +11,10 @@ SOCKET is an inherited file descriptor, SECONDS the time that importing PACKAGE 
 the module path, so that a submission's packages are found before the reference's.
 
     harness says    {"id": 1, "do": "start", "argv"?, "role", "name", "net", "log", "arguments"}
-                    {"id": 2, "do": "kill", "pids": [2345]}
+                    {"id": 2, "do": "kill", "pid": 2345}
+                    {"id": 3, "do": "end", "net"}
     keeper says     {"ready": true} or {"failed": "why, with traceback"}
-                    {"id": 1, "pid": 2345} or {"id": 1, "failed": "why"}
+                    {"id": 1, "pid": 2345, "net"} or {"id": 1, "failed": "why"}
                     {"id": 2}
                     {"ended": 2345, "how": "exit status 1"}
 """
@@ -44,7 +45,8 @@ class Keeper:
         self._package = package
         self._control = control
         self._pid = os.getpid()
-        self._servers: set[int] = set()
+        self._servers: dict[int, str] = {}
+        """The network of each server, by the server's process id."""
         self._nets: set[str] = set()
         self._received = b""
         self._signals, self._wakeup = os.pipe()
@@ -94,19 +96,23 @@ class Keeper:
     def _obey(self, command: dict[str, Any]) -> None:
         if command["do"] == "start":
             try:
-                self.say(id=command["id"], pid=self._start(command))
+                self.say(id=command["id"], pid=self._start(command), net=command["net"])
             except BlockingIOError as error:
                 self.say(id=command["id"], failed=f"the system gives us no more processes: {error}")
+            return
+        if command["do"] == "kill":
+            self._kill([command["pid"]])
         else:
-            self._kill(command["pids"])
-            self.say(id=command["id"])
+            self._kill([pid for pid, net in self._servers.items() if net == command["net"]])
+            self._nets.discard(command["net"])
+        self.say(id=command["id"])
 
     def _start(self, command: dict[str, Any]) -> int:
         self._nets.add(command["net"])
         pid = os.fork()
         if pid == 0:
             self._become(command)
-        self._servers.add(pid)
+        self._servers[pid] = command["net"]
         return pid
 
     def _become(self, command: dict[str, Any]) -> NoReturn:
@@ -155,7 +161,7 @@ class Keeper:
     def _note(self, pid: int, status: int) -> bool:
         if pid not in self._servers:
             return False
-        self._servers.remove(pid)
+        del self._servers[pid]
         code = os.waitstatus_to_exitcode(status)
         self.say(ended=pid, how=f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}")
         return True

@@ -31,9 +31,9 @@ class KeeperFailed(Exception):
 class Process:
     """One server process."""
 
-    def __init__(self, name: str, pid: int) -> None:
-        self.name = name
+    def __init__(self, pid: int, net: str) -> None:
         self.pid = pid
+        self.net = net
         self.how: str | None = None
         """How it ended, in words such as "signal SIGKILL". None while it runs."""
         self.killed = False
@@ -103,17 +103,23 @@ class Keeper:
         )
         if "failed" in answer:
             raise KeeperFailed(f"{name} could not be started: {answer['failed']}")
-        process = self._processes[answer["pid"]] = Process(name, answer["pid"])
+        process: Process = answer["process"]
         return process
 
-    async def kill(self, *processes: Process) -> None:
-        """Kills servers with all that they started. Returns when they are gone."""
-        for process in processes:
-            process.killed = process.killed or process.how is None
-        alive = [process.pid for process in processes if process.how is None]
-        if alive and self._process is not None:
+    async def kill(self, process: Process) -> None:
+        """Kills a server with all that it started. Returns when they are gone."""
+        if self._process is not None and process.how is None:
+            process.killed = True
             self._attach()
-            await self._ask(do="kill", pids=alive)
+            await self._ask(do="kill", pid=process.pid)
+
+    async def end(self, net: Path) -> None:
+        """Kills all servers of a network, and forgets it. Those whose start nobody waits for any more are included."""
+        if self._process is not None:
+            for process in self._processes.values():
+                process.killed = process.killed or process.net == str(net)
+            self._attach()
+            await self._ask(do="end", net=str(net))
 
     def close(self) -> None:
         """Ends the keeper with everything that it runs, and makes sure of it. It may be opened again."""
@@ -181,13 +187,14 @@ class Keeper:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "id" in message:
+            if "pid" in message:  # noted at once: its end may be told in the same breath
+                process = message["process"] = Process(message["pid"], message["net"])
+                self._processes[process.pid] = process
             answer = self._answers.pop(message["id"], None)
             if answer is not None and not answer.done():
                 answer.set_result(message)
         elif "ended" in message:
-            process = self._processes.pop(message["ended"], None)
-            if process is not None:
-                process.end(message["how"])
+            self._processes.pop(message["ended"]).end(message["how"])
         elif "ready" in message:
             self._is_ready = True
             self._ready.set_result(None)

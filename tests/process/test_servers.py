@@ -16,6 +16,7 @@ from common.host import CallFailed
 from labs.cluster import NotInTime, ServerStopped
 from labs.process import cluster as process_cluster
 from labs.process.cluster import ProcessCluster
+from labs.process.leftovers import belonging
 from labs.process.processes import Keeper, NotImported
 
 SOON = 20.0
@@ -181,6 +182,36 @@ def test_a_server_can_be_killed_while_it_starts(play: Play) -> None:
         cluster.check()
 
     play(scenario)
+
+
+def test_a_server_whose_start_was_given_up_does_not_live_on(play: Play, run: str) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        before = len(list(belonging(run)))
+        for turns in range(8):
+            starting = cluster.spawn(cluster.start("adder", f"b{turns}"))
+            for _ in range(turns):
+                await cluster.sleep(0)
+            starting.cancel()
+            await asyncio.wait([starting])
+        await cluster.close()
+        assert len(list(belonging(run))) == before - 1
+
+    play(scenario)
+
+
+def test_the_end_of_a_server_is_noticed_however_early(keeper: Keeper, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await keeper.open()
+        for _ in range(20):
+            starting = asyncio.create_task(keeper.start("broken", "b", {}, tmp_path / "net", tmp_path / "log"))
+            await asyncio.sleep(0)
+            time.sleep(0.02)  # noqa: ASYNC251 (meanwhile the keeper says that it has started, and that it has ended)
+            process = await starting
+            await asyncio.wait_for(process.ended.wait(), SOON)
+            assert process.how == "exit status 1"
+
+    asyncio.run(scenario())
 
 
 def test_a_long_log_is_shown_from_its_end(play: Play) -> None:
