@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Play
-from toy_lab.messages import Add, Numbers, Send
+from toy_lab.messages import Add, Echo, Numbers, Send
 
 from common import links
 from common.wire import LOST, FrameReader, ResponseFrame, decode_frame, encode_notification, encode_request
@@ -340,7 +340,7 @@ def test_a_caller_that_is_faster_than_the_server_has_to_wait(play: Play, relief:
         await start(cluster)
         cluster.pause("b")
         _, writer = await connect(cluster.net)
-        much = encode_notification(Add(int("9" * 18))) * 50_000
+        much = encode_notification(Echo("x" * 1_000_000))
         sent = 0
         with contextlib.suppress(TimeoutError):
             while sent < 200:
