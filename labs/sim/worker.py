@@ -61,7 +61,7 @@ def main() -> None:
     """Works until standard input ends."""
     if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "labs.sim.worker"])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which then ends this process
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
