@@ -13,24 +13,12 @@ from labs.usage import FAILED, PASSED, BadUsage
 
 def steps(workers: int, seeds: int) -> dict[str, list[str]]:
     """The commands, in their order. The tests come last: their closing line is what one looks for."""
-    tests = [
-        "pytest",
-        "-q",
-        "-n",
-        str(workers),
-        "--dist",
-        "worksteal",
-        "--world",
-        "both",
-        "--seeds",
-        str(seeds),
-        "tests",
-    ]
+    tests = f"pytest -q -n {workers} --dist worksteal --world both --seeds {seeds} tests"
     return {
         "lint": ["ruff", "check", "."],
         "format": ["ruff", "format", "--check", "."],
         "types": ["mypy"],
-        "tests": tests,
+        "tests": tests.split(),
     }
 
 
