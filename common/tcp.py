@@ -234,18 +234,16 @@ class Served(Channel):
             return
         try:
             outcome = self._handlers[type(request)](request)
+            if inspect.iscoroutine(outcome):
+                self._running += 1
+                self._host.spawn(self._finish(frame.msgid, outcome))
+                self._throttle()
+            else:
+                self._answer(frame.msgid, outcome)
         except BadRequest as error:
             self._refuse(frame.msgid, error)
-            return
         except Exception as error:  # a handler's mistake stops the server, as a panic does
             self._host.crash(error)
-            return
-        if inspect.iscoroutine(outcome):
-            self._running += 1
-            self._host.spawn(self._finish(frame.msgid, outcome))
-            self._throttle()
-        else:
-            self._answer(frame.msgid, outcome)
 
     async def _finish(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
         try:

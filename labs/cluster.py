@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final, Literal, TypeVar, overload
 
 from common.host import CallFailed
+from common.links import check_name
 from common.protocol import Append, Get, Put
 from common.wire import Request
 from labs.faults import NONE, Faults
@@ -169,7 +170,7 @@ class Cluster(ABC):
 
     async def start(self, role: str, name: str, **arguments: Any) -> None:
         """Starts a server of the cluster's package and returns once it can be reached: by all and from all."""
-        if name in self.names:
+        if check_name(name) in self.names:
             raise ValueError(f"expected a new name, got {name!r} again (use restart)")
         others = list(self.names)
         self.names.append(name)

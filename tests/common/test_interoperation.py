@@ -10,7 +10,6 @@ import pytest
 
 from tests.common.real_server import RealServer
 
-
 NEOVIM = """
 import sys
 from pynvim.msgpack_rpc import tcp_session

@@ -256,6 +256,17 @@ def test_a_handlers_mistake_stops_the_server(play: Callable[[Scenario], None]) -
     play(scenario)
 
 
+def test_a_reply_that_cannot_be_sent_is_the_handlers_mistake(play: Callable[[Scenario], None]) -> None:
+    async def scenario(world: World) -> None:
+        b, a = world.host("b"), world.host("a")
+        await b.serve({Double: lambda request: object()})
+        world.link("a", "b")
+        await fails(a.call("b", Double([1]), timeout=0.2))
+        assert [type(crash) for crash in world.crashes] == [TypeError]
+
+    play(scenario)
+
+
 def test_a_spawned_coroutines_mistake_stops_the_server(play: Callable[[Scenario], None]) -> None:
     async def scenario(world: World) -> None:
         async def break_down() -> None:
