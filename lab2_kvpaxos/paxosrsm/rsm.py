@@ -29,7 +29,7 @@ from lab2_kvpaxos.paxosrsm.messages import FetchState, StatePart
 Op = TypeVar("Op")
 AnyOp = TypeVar("AnyOp", contravariant=True)
 
-WINDOW: Final = 4
+WINDOW: Final = 2
 """Instances that one replica has in flight."""
 MAX_BATCH: Final = 4_000_000
 """Bytes of operations in one batch, unless a single one is longer."""
