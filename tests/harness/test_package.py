@@ -11,6 +11,8 @@ def test_setup_cfg_lists_every_package() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split())
-    folders = {file.parent for top in ("common", "labs", "lab?_*", "tests/graded") for file in ROOT.glob(f"{top}/**/*.py")}
+    folders = {
+        file.parent for top in ("common", "labs", "lab?_*", "tests/graded") for file in ROOT.glob(f"{top}/**/*.py")
+    }
     there = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
     assert listed == {name.replace("tests.graded", "labs.graded") for name in there} | {"labs.graded"}
