@@ -28,7 +28,7 @@ class BadUsage(Exception):
     """The command line makes no sense. The text says what was expected."""
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
+def event_loop_maker() -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop's where it is installed, asyncio's own otherwise or where LAB_LOOP=asyncio."""
     if os.environ.get("LAB_LOOP", "uvloop") == "uvloop":
         try:
@@ -36,13 +36,18 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         except ImportError:
             pass
         else:
-            return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop of the best kind that there is."""
+    return event_loop_maker()()
 
 
 def prepare(package: str) -> dict[str, Role]:
     """Imports all that a process of this lab will need, and returns its roles. Raises `BadUsage`."""
-    new_event_loop().close()
+    event_loop_maker()
     try:
         module = importlib.import_module(f"{package}.roles")
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import math
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
@@ -336,9 +337,10 @@ class TcpHost:
     async def serve(self, handlers: Handlers) -> None:
         """Listens on a free port of 127.0.0.1 and publishes the socket file."""
         methods = Methods(handlers)
-        server = await self._loop.create_server(lambda: Served(self, handlers, methods), "127.0.0.1", 0, backlog=1024)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)  # uvloop would look the address up, for 3 ms
+        server = await self._loop.create_server(lambda: Served(self, handlers, methods), sock=listener, backlog=1024)
         self._servers.append(server)
-        host, port = server.sockets[0].getsockname()
+        host, port = listener.getsockname()
         links.publish(self._net, self.name, self.name, links.Endpoint(host, port))
 
     async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:

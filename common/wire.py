@@ -18,6 +18,7 @@ import msgpack
 import msgspec
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes in one frame. A longer one ends the connection."""
@@ -37,7 +38,7 @@ class Reply(Record, tag=True):
     """One of several replies to a request: an array that opens with the reply's name, as in `["Value", "x"]`."""
 
 
-class Request(Record, Generic[R]):
+class Request(Record, Generic[R_co]):
     """A request whose reply is an `R`. Its class's name is the method, its fields in their order are the params."""
 
 

@@ -23,5 +23,5 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A real view server, one for all the tests of a module."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
-    with view_server(tmp_path_factory.mktemp("run") / "net", request.param) as running:
+    with view_server(tmp_path_factory.mktemp("run") / "links", request.param) as running:
         yield running

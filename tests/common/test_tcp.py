@@ -101,7 +101,7 @@ def play(tmp_path: Path, loop_name: str, monkeypatch: pytest.MonkeyPatch) -> Cal
 
     def run(scenario: Scenario) -> None:
         async def main() -> None:
-            world = World(tmp_path / "net")
+            world = World(tmp_path / "links")
             try:
                 async with asyncio.timeout(60):
                     await scenario(world)
