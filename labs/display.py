@@ -34,9 +34,11 @@ RUNNING_LINES: Final = 8
 class Reporter:
     """Collects what the tests tell, and shows it."""
 
-    def __init__(self, console: Console, heading: str) -> None:
+    def __init__(self, console: Console, heading: str, expected: dict[str, Attempt]) -> None:
         self.console = console
         self.heading = heading
+        self._expected = expected
+        """What is known beforehand of each pytest item, by its id, in the order of their files."""
         self.folder = Path()
         """The run's folder."""
         self._attempts: dict[str, Attempt] = {}
@@ -46,8 +48,6 @@ class Reporter:
         self.interrupted = False
         """Whether somebody ended the run before its time."""
         self._started = time.monotonic()
-        self._order: list[str] = []
-        """The ids of all items, as their files have them."""
         self._running: dict[str, float] = {}
         self._finished = 0
         self._live: Live | None = None
@@ -79,16 +79,6 @@ class Reporter:
         """Somebody had enough."""
         self.interrupted = True
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Says which tests there are."""
-        if session.items:
-            self._order = [item.nodeid for item in session.items]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """As `pytest_collection_finish`, from a worker."""
-        self._order = ids
-
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file of tests that cannot be read is a problem."""
         if report.failed:
@@ -107,11 +97,9 @@ class Reporter:
         told = getattr(report, "lab", None)
         if told is not None:
             self._attempts[report.nodeid] = msgspec.convert(told, Attempt)
-        elif report.failed:  # a worker that died, or a fixture: nothing more is known than pytest's own words
-            failure = Failure(report.longreprtext, seed=0, replay="", folder=str(self.folder))
-            test = report.nodeid
-            attempt = Attempt(test, test, "", "", "", "", 0, "error", 1, report.duration, failure=failure)
-            self._attempts.setdefault(test, attempt)
+        elif report.failed and report.nodeid not in self._attempts:  # its worker died, say: pytest's words are all
+            self._attempts[report.nodeid] = attempt = self._expected[report.nodeid]
+            attempt.failure = Failure(report.longreprtext, seed=0, replay="", folder=str(self.folder))
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test is over."""
@@ -138,12 +126,12 @@ class Reporter:
         counts = [("  ", ""), *_counts([attempt.status for attempt in self._attempts.values()])]
         head = Text.assemble(
             (self.heading, "bold"),
-            f"  {self._finished} of {len(self._order)}",
+            f"  {self._finished} of {len(self._expected)}",
             *counts,
             f"  {now - self._started:.0f} s",
         )
         bar = Table.grid()  # a bar alone does not end its line
-        bar.add_row(ProgressBar(total=max(len(self._order), 1), completed=self._finished, width=60))
+        bar.add_row(ProgressBar(total=max(len(self._expected), 1), completed=self._finished, width=60))
         lines = Table.grid(padding=(0, 2))
         running = list(self._running.items())
         for nodeid, started in running[:RUNNING_LINES]:
@@ -168,9 +156,7 @@ class Reporter:
 
     def _tests(self) -> list[list[Attempt]]:
         """The attempts at each test, in the order of their files."""
-        places = {nodeid: place for place, nodeid in enumerate(self._order)}
-        finished = sorted(self._attempts, key=lambda nodeid: places.get(nodeid, len(places)))
-        return by_test(self._attempts[nodeid] for nodeid in finished)
+        return by_test(self._attempts[nodeid] for nodeid in self._expected if nodeid in self._attempts)
 
     def _show_results(self) -> None:
         """The table of each lab, and a panel for each test that did not pass."""
@@ -218,12 +204,13 @@ class Reporter:
             parts.append(Text(attempt.failure.where, "dim"))
         for name, tail in attempt.failure.logs.items():
             parts += [Text(f"\n{name} wrote", "bold"), Text(tail)]
-        title = f"{attempt.suite} ({attempt.world}): {attempt.title}" if attempt.suite else attempt.title
+        title = f"{attempt.suite} ({attempt.world}): {attempt.title}"
         colour = COLOURS[attempt.status]
         self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
         # Not in the panel: a long line of it could not be copied in one piece.
         self.console.print(Text(f"files   {short(Path(attempt.failure.folder))}"), soft_wrap=True)
-        self.console.print(Text(f"replay  {attempt.failure.replay}\n", "bold"), soft_wrap=True)
+        if attempt.failure.replay:
+            self.console.print(Text(f"replay  {attempt.failure.replay}\n", "bold"), soft_wrap=True)
 
 
 def _counts(statuses: list[Status]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from labs.grading import grade_of
 from labs.places import runs_folder
 from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
-from labs.running import GradedItem, Report, Runner, World
+from labs.running import GradedItem, Runner, World
 from labs.submission import packages
 from labs.suites import find_suites
 from labs.usage import BadUsage
@@ -173,10 +173,8 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Variant:
-    """The cluster of a graded test. Made when the test runs; this only says in which world."""
-    chosen: Variant = getattr(request, "param", Variant(request.config.stash[SETTINGS].worlds[0]))
-    return chosen
+def cluster() -> None:
+    """The cluster of a graded test. `pytest_pyfunc_call` makes it, in the test's world."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -203,38 +201,45 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     config = pyfuncitem.config
     settings, run, runner = config.stash[SETTINGS], config.stash[RUN], config.stash[RUNNER]
-    variant = cast(Variant, pyfuncitem.funcargs["cluster"])
+    variant = _variant(pyfuncitem)
     (suite,) = find_suites(pyfuncitem.module.SUITE)
-    item = GradedItem(pyfuncitem.originalname, pyfuncitem.path, pyfuncitem.function, grade, suite)
+    test = GradedItem(pyfuncitem.originalname, pyfuncitem.path, pyfuncitem.function, grade, suite)
     run.make_folder()
     folder = run.folder / folder_name(pyfuncitem.nodeid)
-    started = time.monotonic()
     first = settings.first_seed + variant.repeat
-    report = runner.run(item, variant.world, range(first, first + settings.seeds), folder)
-    pyfuncitem.stash[ATTEMPT] = attempt = _attempt(pyfuncitem, item, variant, report, time.monotonic() - started)
+    started = time.monotonic()
+    report = runner.run(test, variant.world, range(first, first + settings.seeds), folder)
+    attempt = blank_attempt(pyfuncitem)
+    attempt.status, attempt.runs, attempt.seconds = report.status, report.runs, time.monotonic() - started
+    attempt.failed_seeds, attempt.failure = report.failed_seeds, report.failure
+    pyfuncitem.stash[ATTEMPT] = attempt
     if attempt.failure is not None:
         pytest.fail(f"{grade.title}: {attempt.status}\n{attempt.failure.text()}", pytrace=False)
     return True
 
 
-def _attempt(
-    pyfuncitem: pytest.Function, item: GradedItem, variant: Variant, report: Report, seconds: float
-) -> Attempt:
-    both = len(pyfuncitem.config.stash[SETTINGS].worlds) > 1
+def blank_attempt(item: pytest.Function) -> Attempt:
+    """What is known of a graded test before it has run. Should it never end, this is all there is to say."""
+    grade, variant = grade_of(item.function), _variant(item)
+    assert grade, "only graded tests are attempted"
+    (suite,) = find_suites(item.module.SUITE)
+    both = len(item.config.stash[SETTINGS].worlds) > 1
     return Attempt(
-        test=pyfuncitem.nodeid.partition("[")[0] + (f"[{variant.world}]" if both else ""),
-        title=item.grade.title,
-        part=item.grade.part,
-        suite=item.suite.name,
-        lab=item.suite.lab,
+        test=item.nodeid.partition("[")[0] + (f"[{variant.world}]" if both else ""),
+        title=grade.title,
+        part=grade.part,
+        suite=suite.name,
+        lab=suite.lab,
         world=variant.world,
-        points=0 if both and variant.world == "sim" else item.grade.points,  # the process world gives the points
-        status=report.status,
-        runs=report.runs,
-        seconds=seconds,
-        failed_seeds=report.failed_seeds,
-        failure=report.failure,
+        points=0 if both and variant.world == "sim" else grade.points,  # the process world gives the points
     )
+
+
+def _variant(item: pytest.Function) -> Variant:
+    chosen = (
+        item.callspec.params["cluster"] if hasattr(item, "callspec") else Variant(item.config.stash[SETTINGS].worlds[0])
+    )
+    return cast(Variant, chosen)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -50,9 +50,9 @@ class Attempt(msgspec.Struct):
     world: str
     points: float
     """What the test is worth."""
-    status: Status
-    runs: int
-    seconds: float
+    status: Status = "error"
+    runs: int = 0
+    seconds: float = 0.0
     failed_seeds: list[int] = []
     failure: Failure | None = None
     """The first failure."""

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from labs.display import Reporter
 from labs.places import graded_folder, root
-from labs.results import VERSION, RunResult, TestResult
+from labs.plugin import blank_attempt
+from labs.results import VERSION, Attempt, RunResult, TestResult
 from labs.submission import packages
 from labs.suites import SUITES, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
@@ -48,7 +49,8 @@ def run(request: Request) -> int:
     """Runs the tests and shows what came of them. Returns the exit status. Raises `BadUsage`."""
     suites, files = _find(request)
     _check_outputs(request)
-    workers = _workers(request, _count(request, files))
+    expected = _list(request, files)
+    workers = _workers(request, len(expected))
     lab = " ".join(dict.fromkeys(suite.lab for suite in suites))
     heading = f"{lab}, {request.world} world{'s' if request.world == 'both' else ''}" + (
         f", {workers} workers" if workers else ""
@@ -56,7 +58,7 @@ def run(request: Request) -> int:
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
         width = None if terminal.isatty() else WIDTH
-        reporter = Reporter(Console(file=terminal, width=width), heading)
+        reporter = Reporter(Console(file=terminal, width=width), heading, expected)
         code = pytest.main(_arguments(request, files, workers), plugins=[reporter])
     results = reporter.results()
     found = RunResult(
@@ -135,29 +137,36 @@ def _file(suite: Suite) -> Path:
     return graded_folder() / suite.lab / f"test_{suite.name}.py"
 
 
-class _Counter:
-    """Counts the tests that pytest finds, and keeps pytest silent."""
+class _Listing:
+    """Lists the tests that pytest finds, and keeps pytest silent."""
 
-    tests = 0
+    def __init__(self) -> None:
+        self.tests: dict[str, Attempt] = {}
+        self.interrupted = False
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.pluginmanager.unregister(name="terminalreporter")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.tests = len(session.items)
+        self.tests = {item.nodeid: blank_attempt(item) for item in session.items if isinstance(item, pytest.Function)}
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.interrupted = True
 
 
-def _count(request: Request, files: list[str]) -> int:
-    """How many tests there are to run. Raises `BadUsage` if pytest cannot tell what is meant, or if there is none."""
-    counter = _Counter()
+def _list(request: Request, files: list[str]) -> dict[str, Attempt]:
+    """The tests there are to run. Raises `BadUsage` if there is none, or if pytest cannot tell what is meant."""
+    listing = _Listing()
     with redirect_stderr(StringIO()) as said:
-        code = pytest.main([*_arguments(request, files, 0), "--collect-only"], plugins=[counter])
+        code = pytest.main([*_arguments(request, files, 0), "--collect-only"], plugins=[listing])
+    if listing.interrupted:
+        raise KeyboardInterrupt
     if code == pytest.ExitCode.USAGE_ERROR:
         raise BadUsage(" ".join(said.getvalue().split()).removeprefix("ERROR: "))
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise BadUsage(f"no test of {' '.join(request.targets) or 'any lab'} matches -k {request.keyword!r}")
-    return counter.tests
+    return listing.tests
 
 
 def _workers(request: Request, tests: int) -> int:

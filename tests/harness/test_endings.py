@@ -1,5 +1,6 @@
 """However a run ends, nothing is left of it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,11 +20,11 @@ LIMIT = 10.0
 class LongRun:
     """A `lab test` that takes many seconds, and every process that came of it."""
 
-    def __init__(self, out: Path, workers: int) -> None:
+    def __init__(self, out: Path, workers: int, tests: str = "repeated") -> None:
         self.out = out
         self._mark = uuid4().hex
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "labs", "test", "pbservice", "-k", "repeated", f"-n{workers}", f"--out={out}"],
+            [sys.executable, "-m", "labs", "test", "pbservice", "-k", tests, f"-n{workers}", f"--out={out}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -85,3 +86,14 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, workers: int) -> None:
         run.process.kill()
         run.finish()
     assert not run.socket_files()
+
+
+def test_a_worker_that_dies_costs_its_own_test_only(tmp_path: Path) -> None:
+    with LongRun(tmp_path / "run", workers=2, tests="single_primary or add_backup") as run:
+        next(worker for worker in psutil.Process(run.process.pid).children() if worker.children()).kill()
+        said = run.finish()
+    assert run.process.returncode == 1
+    assert said.splitlines()[-1] == "left behind: 0 processes, 0 socket files"
+    found = json.loads((run.out / "result.json").read_text())
+    assert sorted(test["status"] for test in found["tests"]) == ["error", "passed"]
+    assert (found["points"], found["max_points"]) == (2, 4)
