@@ -1,0 +1,140 @@
+"""What many runs of a test amount to, and how a failure's text is read."""
+
+from itertools import product
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from labs.grading import Grade
+from labs.results import Attempt, Failure, Status, folder_name, summarise
+from labs.running import GradedItem, _parse_traceback, _where
+from labs.suites import SUITES
+from labs.testing import _status
+from labs.usage import FAILED, INCONCLUSIVE, PASSED
+
+
+def attempt(status: Status, seed: int = 1, message: str = "") -> Attempt:
+    """One run."""
+    failure = Failure(message, seed, f"replay {seed}", "folder") if message else None
+    seeds = [] if status == "passed" else [seed]
+    return Attempt("test", "Title", "A", "paxos", "lab2", "process", 4, status, 1, 0.5, seeds, failure)
+
+
+# --- many runs -------------------------------------------------------------------------------------------------------
+
+
+def test_one_failed_run_of_many_fails_the_test() -> None:
+    result = summarise(
+        [attempt("passed"), attempt("failed", 3, "third"), attempt("passed"), attempt("failed", 2, "second")]
+    )
+    assert msgspec.to_builtins(result) == {
+        "id": "test",
+        "title": "Title",
+        "suite": "paxos",
+        "points": 0,
+        "max_points": 4,
+        "status": "failed",
+        "runs": 4,
+        "failed_seeds": [2, 3],
+        "seconds": 2.0,
+        "message": "third",
+        "replay": "replay 3",
+    }
+
+
+def test_a_test_that_could_not_tell_gives_no_points() -> None:
+    result = summarise([attempt("passed"), attempt("inconclusive", 2, "too slow")])
+    assert (result.status, result.points, result.message) == ("inconclusive", 0, "too slow")
+
+
+def test_a_failure_outweighs_a_run_that_could_not_tell() -> None:
+    result = summarise([attempt("inconclusive", 1, "too slow"), attempt("failed", 2, "wrong")])
+    assert (result.status, result.message) == ("failed", "wrong")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [
+        (["passed", "passed"], PASSED),
+        (["passed", "inconclusive"], INCONCLUSIVE),
+        (["failed", "inconclusive"], FAILED),
+        (["passed", "error"], FAILED),
+    ],
+)
+def test_exit_status(statuses: list[Status], status: int) -> None:
+    code = 0 if set(statuses) == {"passed"} else 1
+    assert _status([summarise([attempt(each)]) for each in statuses], code) == status
+
+
+def test_every_item_has_a_folder_of_its_own() -> None:
+    ids = [
+        f"tests/graded/{file}::{name}{variant}"
+        for file, name, variant in product(
+            ("lab1/test_pbservice.py", "lab2/test_paxos.py"), ("test_a", "test_b"), ("", "[sim]", "[process-2]", "[2]")
+        )
+    ]
+    folders = [folder_name(nodeid) for nodeid in ids]
+    assert str(folders[2]) == "pbservice/test_a.process-2"
+    assert len(set(folders)) == len(ids)
+
+
+# --- a failure's text ------------------------------------------------------------------------------------------------
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/mine/core.py", line 7, in first
+    raise KeyError(1)
+KeyError: 1
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/tests/test_x.py", line 5, in test_x
+    await check()
+    ^^^^^^^^^^^^^
+  File "/tests/test_x.py", line 9, in check
+    expect()
+"""
+
+
+def test_the_message_is_what_stands_below_the_last_traceback() -> None:
+    message, frames = _parse_traceback(TRACEBACK + "AssertionError: expected 1, got 2\n  - and more\n")
+    assert message == "expected 1, got 2\n  - and more"
+    assert [(frame.filename, frame.lineno, frame.name) for frame in frames] == [
+        ("/tests/test_x.py", 5, "test_x"),
+        ("/tests/test_x.py", 9, "check"),
+    ]
+
+
+def test_a_traceback_within_the_message_stays() -> None:
+    inner = 'Traceback (most recent call last):\n  File "/mine/core.py", line 3, in ping\nZeroDivisionError: by zero'
+    message, frames = _parse_traceback(f"{TRACEBACK}labs.cluster.ServerStopped: vs stopped by itself:\n{inner}\n")
+    assert message == f"vs stopped by itself:\n{inner}"
+    assert len(frames) == 2
+
+
+def test_other_exceptions_keep_their_names() -> None:
+    message, _ = _parse_traceback(TRACEBACK + "common.host.CallFailed: vs does not run\n")
+    assert message == "common.host.CallFailed: vs does not run"
+
+
+def test_a_text_without_a_traceback_is_all_message() -> None:
+    assert _parse_traceback("Deadlock: all wait\n") == ("Deadlock: all wait", [])
+
+
+async def example_test(cluster: object) -> None:
+    """Not run: only its lines count."""
+    await helper()
+
+
+async def helper() -> None:
+    """Outside of the test."""
+
+
+def test_the_line_shown_is_the_test_s_own() -> None:
+    here = Path(__file__)
+    item = GradedItem("example_test", here, example_test, Grade("Example", "A", 1, 1.0), SUITES[0])
+    line = example_test.__code__.co_firstlineno + 2
+    text = f'Traceback (most recent call last):\n  File "{here}", line {line}, in example_test\n'
+    _, frames = _parse_traceback(f'{text}  File "{here}", line {line + 5}, in helper\nAssertionError: no\n')
+    assert _where(item, frames) == f"at test_results.py:{line}: await helper()"
