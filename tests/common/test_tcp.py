@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def play(tmp_path: Path, loop_name: str, monkeypatch: pytest.MonkeyPatch) -> Cal
     return run
 
 
-async def fails(call: Coroutine[Any, Any, Any], words: str | None = None) -> None:
+async def fails(call: Awaitable[Any], words: str | None = None) -> None:
     with pytest.raises(CallFailed, match=words):
         await call
 
