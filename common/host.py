@@ -18,7 +18,7 @@ CALL_TIMEOUT: Final = 2.0
 """Seconds that a call waits for its reply unless it says otherwise."""
 
 Handler = Callable[[Any], Any]
-"""Takes a request, gives its reply: at once (a plain function) or later (a coroutine function)."""
+"""Takes a request, gives its reply: at once, or a coroutine or a future that will give it."""
 Handlers = Mapping[type[Request[Any]], Handler]
 """What a service answers: each request's type and who handles it."""
 

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar, cast
@@ -235,9 +236,13 @@ class Served(Channel):
             return
         try:
             outcome = self._handlers[type(request)](request)
-            if inspect.iscoroutine(outcome):
+            if isinstance(outcome, asyncio.Future):
                 self._running += 1
-                self._host.spawn(self._finish(frame.msgid, outcome))
+                outcome.add_done_callback(partial(self._finish, frame.msgid))
+                self._throttle()
+            elif inspect.iscoroutine(outcome):
+                self._running += 1
+                self._host.spawn(self._wait(frame.msgid, outcome))
                 self._throttle()
             else:
                 self._answer(frame.msgid, outcome)
@@ -246,13 +251,25 @@ class Served(Channel):
         except Exception as error:  # a handler's mistake stops the server, as a panic does
             self._host.crash(error)
 
-    async def _finish(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
+    async def _wait(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
         try:
-            reply = await outcome
+            self._answer(msgid, await outcome)
         except BadRequest as error:
             self._refuse(msgid, error)
-        else:
-            self._answer(msgid, reply)
+        self._one_less()
+
+    def _finish(self, msgid: int | None, outcome: "asyncio.Future[Any]") -> None:
+        if outcome.cancelled():
+            return  # this process is ending
+        try:
+            self._answer(msgid, outcome.result())
+        except BadRequest as error:
+            self._refuse(msgid, error)
+        except Exception as error:
+            self._host.crash(error)
+        self._one_less()
+
+    def _one_less(self) -> None:
         self._running -= 1
         if self._reading_paused:
             self._throttle()

@@ -77,14 +77,14 @@ class PBServer:
 
     # --- clerks ------------------------------------------------------------------------------------------------------
 
-    async def operation(self, request: Read | Write) -> Outcome:
+    def operation(self, request: Read | Write) -> "NotPrimary | asyncio.Future[Outcome]":
         """A clerk wants something. The answer comes when the primary's hand gets to it."""
         if not self.replica.is_primary:
             return NotPrimary()
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append((request, outcome))
         self._work.set()
-        return await outcome
+        return outcome
 
     # --- the backup's side -------------------------------------------------------------------------------------------
 

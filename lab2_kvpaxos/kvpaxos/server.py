@@ -31,25 +31,27 @@ class KVPaxos:
         """Serves."""
         await self.host.serve({**self.rsm.handlers, Execute: self.execute})
 
-    async def execute(self, request: Execute) -> Any:
-        """A clerk, or another server for a clerk, wants an operation executed."""
+    def execute(self, request: Execute) -> Any:
+        """A clerk, or another server for a clerk, wants an operation executed. The reply may be one to come."""
         if self.store.was_executed(request.op):
             return Done()
         leader = self.rsm.leader
-        if request.route != HERE and leader not in (None, self.host.name):
-            if request.route == ELSEWHERE:
-                return Leader(leader)
-            try:
-                return await self.host.call(leader, Execute(request.op, HERE), timeout=PASS_ON_TIMEOUT)
-            except CallFailed:
-                pass  # it may have proposed it, and it may still be decided; then ours is the repetition
-        return await self._submit(request.op)
+        if request.route == HERE or leader is None or leader == self.host.name:
+            return self._submit(request.op)
+        if request.route == ELSEWHERE:
+            return Leader(leader)
+        return self._pass_on(request.op, leader)
 
-    async def _submit(self, op: Op) -> Any:
-        submitted = self._submitted.get(op.client)
-        if submitted is None or submitted[0] != op.seq:
-            submitted = self._submitted[op.client] = (op.seq, self.rsm.submit(op))
-        reply = await submitted[1]
-        if self._submitted.get(op.client) is submitted:
-            del self._submitted[op.client]
-        return reply
+    async def _pass_on(self, op: Op, leader: str) -> Any:
+        try:
+            return await self.host.call(leader, Execute(op, HERE), timeout=PASS_ON_TIMEOUT)
+        except CallFailed:
+            return await self._submit(op)  # it may be decided for the leader, too; then ours is the repetition
+
+    def _submit(self, op: Op) -> "asyncio.Future[Any]":
+        seq, result = self._submitted.get(op.client, (0, None))
+        if result is None or seq != op.seq or result.done():
+            result = self.rsm.submit(op)
+            self._submitted[op.client] = (op.seq, result)
+            result.add_done_callback(lambda _: self._submitted.pop(op.client, None))
+        return result

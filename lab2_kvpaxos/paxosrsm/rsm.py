@@ -16,7 +16,6 @@ knows all that a majority knew when it asked, it proposes nothing. It never vote
 
 import asyncio
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -61,7 +60,6 @@ class Submission(NamedTuple, Generic[Op]):
     """An operation that somebody waits for."""
 
     op: Op
-    encoded: msgspec.Raw
     result: "asyncio.Future[Any]"
 
 
@@ -104,7 +102,7 @@ class PaxosRSM(Generic[Op]):
     def submit(self, op: Op) -> "asyncio.Future[Any]":
         """Has `op` applied, once, and gives its result. That takes as long as no majority can be reached."""
         result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(Submission(op, msgspec.Raw(encode(op)), result))
+        self._queue.append(Submission(op, result))
         if not self._proposing_soon:
             self._proposing_soon = True
             asyncio.get_running_loop().call_soon(self._propose)  # with all that this turn of the loop brings
@@ -113,17 +111,17 @@ class PaxosRSM(Generic[Op]):
     def _propose(self) -> None:
         self._proposing_soon = False
         while self._queue and len(self._flying) < WINDOW and self._is_up_to_date():
-            batch = self._take()
             self._number += 1
+            count = len(self._queue)
+            while len(value := self._encode([op for op, _ in self._queue[:count]])) > MAX_BATCH and count > 1:
+                count //= 2
             seq = max(self.paxos.max() + 1, self.applied)
-            self._flying[seq] = Flight(self._number, batch)
-            self.paxos.start(seq, encode((self._me, self._number, [submission.encoded for submission in batch])))
+            self._flying[seq] = Flight(self._number, self._queue[:count])
+            del self._queue[:count]
+            self.paxos.start(seq, value)
 
-    def _take(self) -> list[Submission[Op]]:
-        sizes = accumulate(len(submission.encoded) for submission in self._queue)
-        count = sum(size <= MAX_BATCH for size in sizes) or 1
-        batch, self._queue = self._queue[:count], self._queue[count:]
-        return batch
+    def _encode(self, ops: list[Op]) -> bytes:
+        return encode((self._me, self._number, ops))
 
     def _advance(self) -> None:
         """Applies what is decided next."""

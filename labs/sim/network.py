@@ -8,7 +8,7 @@ drawn from randomness of that link, seeded by the run's seed and the two names.
 import asyncio
 import math
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context, copy_context
 from random import Random
 from types import CoroutineType
@@ -290,7 +290,7 @@ class Network:
             return
         try:
             outcome = process.handlers[type(request)](request)
-            if type(outcome) is not CoroutineType:
+            if not isinstance(outcome, CoroutineType | asyncio.Future):
                 self._reply(call, _checked(encode_result(call.number, outcome)))
                 return
         except BadRequest as error:
@@ -301,7 +301,7 @@ class Network:
             return
         self.loop.create_task(self._finish(call, outcome), name=call.request.__name__, context=process.context.copy())
 
-    async def _finish(self, call: Call[Any], outcome: Coroutine[Any, Any, Any]) -> None:
+    async def _finish(self, call: Call[Any], outcome: Awaitable[Any]) -> None:
         try:
             reply = _checked(encode_result(call.number, await outcome))
         except BadRequest as error:
