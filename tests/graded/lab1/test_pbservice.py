@@ -32,8 +32,7 @@ class Service:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.servers: list[str] = []
-        self._probe: Clerk | None = None
-        self._settled = 0
+        self._probes = 0
 
     @classmethod
     async def start(cls, cluster: Cluster, servers: int) -> "Service":
@@ -96,13 +95,13 @@ class Service:
         """Waits until the primary has very likely acknowledged the current view.
 
         It hears of the view within a ping interval; then it answers only once its backup has the data, and its next
-        Ping is the acknowledgement.
+        Ping is the acknowledgement. The clerk that asks is a fresh one, so that it asks nobody else.
         """
-        if self._probe is None:
-            self._probe = await self.clerk("probe")
         await self.cluster.sleep(2.5 * PING_INTERVAL)
-        self._settled += 1
-        await self.put(self._probe, "settled", str(self._settled))
+        self._probes += 1
+        probe = await self.clerk(f"probe-{self._probes}")
+        await self.put(probe, "settled", str(self._probes))
+        await self.cluster.kill(probe.name)
         await self.cluster.sleep(2.5 * PING_INTERVAL)
 
     async def kill_primary(self) -> View:
@@ -489,12 +488,12 @@ async def not_stale(cluster: Cluster, get: "asyncio.Task[str]", stale: str, hint
 
 
 async def delayed_get(cluster: Cluster) -> tuple[Service, "asyncio.Task[str]"]:
-    """A Get on its way to pb-1 arrives when pb-2 has long been primary and a=111 is written."""
+    """A Get on its way to pb-1, which is no longer primary, arrives when a=111 has been written at pb-2."""
     service, ck_old, ck_new = await two_clerks(cluster, 2)
     cluster.hold("ck-old", "pb-1")
     cluster.cut("pb-1", "vs")
-    get = cluster.spawn(ck_old.get("a"))
     await service.until(lambda view: view.primary == "pb-2", "pb-2 to be primary after pb-1 was cut off from vs")
+    get = cluster.spawn(ck_old.get("a"))
     await service.put(ck_new, "a", "111")
     await service.check(ck_new, "a", "111")
     cluster.release("ck-old", "pb-1")
@@ -524,9 +523,9 @@ async def test_partitioned_old_primary_completes_no_gets(cluster: Cluster) -> No
     service, ck_old, ck_new = await two_clerks(cluster, 3)
     cluster.hold("ck-old", "pb-1")
     cluster.cut("pb-1", "vs")
-    get = cluster.spawn(ck_old.get("a"))
     await service.until_view("pb-2", "pb-3")
     await service.settle()
+    get = cluster.spawn(ck_old.get("a"))
     await service.put(ck_new, "a", "2")
     await service.check(ck_new, "a", "2")
     await cluster.kill("pb-2")
@@ -709,23 +708,21 @@ async def finish_old_append(service: Service, ck: Clerk, append: "asyncio.Task[N
 
 
 @graded(part="B+", points=1, within=60.0)
-async def test_late_forward(cluster: Cluster) -> None:
-    """A forwarded operation that comes late is refused.
+async def test_old_primary_completes_no_append(cluster: Cluster) -> None:
+    """An old primary completes no Append.
 
-    pb-1 has forwarded an Append, which arrives at pb-2 only when pb-2 is primary and pb-3 its backup. Catches: a
-    server that executes what an old primary forwards, so that the old primary answers and pb-3 never hears of it.
+    pb-2 is primary and pb-3 its backup, while pb-1, whose Pings hang, still forwards to pb-2. Catches: a server that
+    executes what an old primary forwards, so that the old primary answers, and pb-3 never hears of it.
     """
     service, ck_old, ck_new = await two_clerks(cluster, 3)
-    cluster.hold("pb-1", "pb-2")
-    append = cluster.spawn(ck_old.append("k", "old"))
-    await cluster.sleep(0.1)
-    cluster.cut("pb-1", "vs")
+    cluster.hold("pb-1", "vs")
     await service.until_view("pb-2", "pb-3")
     await service.settle()
-    cluster.release("pb-1", "pb-2")
+    append = cluster.spawn(ck_old.append("k", "old"))
     answered = await cluster.finishes(append, A_WHILE)
     await service.kill_primary()
     await check_old_append(service, ck_new, answered, "an old primary, but pb-3 knows nothing of it")
+    cluster.release("pb-1", "vs")
     await finish_old_append(service, ck_new, append)
 
 
@@ -979,8 +976,8 @@ async def test_primary_dies_before_transfer(cluster: Cluster) -> None:
 async def test_primary_dies_around_transfer(cluster: Cluster) -> None:
     """A backup that becomes primary has all the data.
 
-    pb-1 dies at a random moment around the transfer to a new backup, which takes a tenth of a second. If pb-2 becomes
-    primary, everything must be there. Catches: a view acknowledged in the middle of the transfer.
+    pb-1 dies at a random moment around the transfer to a new backup, on a link that loses most requests. If pb-2
+    becomes primary, everything must be there. Catches: a view acknowledged before the transfer is complete.
     """
     service = await Service.start(cluster, 1)
     ck = await service.clerk("ck-1")
@@ -988,7 +985,7 @@ async def test_primary_dies_around_transfer(cluster: Cluster) -> None:
     for key in keys:
         await ck.put(key, key)
     await service.add_server()
-    cluster.tap("pb-2", Faults(delay=PING_INTERVAL), sources=["pb-1"])
+    cluster.tap("pb-2", Faults(request_lost=0.7), sources=["pb-1"])
     await service.until_view("pb-1", "pb-2")
     await cluster.sleep(cluster.random.uniform(0.0, 4 * PING_INTERVAL))
     await cluster.kill("pb-1")
@@ -1079,10 +1076,10 @@ async def test_slow_view_server(cluster: Cluster) -> None:
             durations.append(cluster.now() - began)
             await cluster.sleep(cluster.random.uniform(0.05, 0.15))
         slow.append(sum(duration > PING_INTERVAL for duration in durations))
-        if slow[-1] < 5:
+        if slow[-1] < 3:
             return
     raise AssertionError(
-        f"{', '.join(map(str, slow))} of 20 Puts took more than {PING_INTERVAL} s, expected fewer than 5: "
+        f"{', '.join(map(str, slow))} of 20 Puts took more than {PING_INTERVAL} s, expected fewer than 3: "
         f"while a Ping of pb-1 waited for its reply, pb-1 did nothing else"
     )
 

@@ -414,16 +414,16 @@ async def test_restarted_backup_is_announced(cluster: Cluster) -> None:
 async def test_restarted_lone_primary(cluster: Cluster) -> None:
     """Nobody takes the place of a lone primary that restarts.
 
-    ck1 was alone, restarts, and later dies; ck2 is idle all that time. What ck1 had is gone, but ck2 never had it.
+    ck1 was alone, restarts, dies, and restarts again, while ck2 is idle. What ck1 had is gone, but ck2 never had it.
     Catches: a view that becomes empty, and after it a fresh start with whoever pings.
     """
 
     async def scenario(players: Players) -> None:
         await players.reach({"ck1": 0}, "ck1", "")
         await players.ping("ck1", 0)
-        await players.rounds({"ck1": 0, "ck2": 0}, count=QUIET_ROUNDS // 2)
         players.silence("ck1")
         await players.rounds({"ck2": 0}, count=QUIET_ROUNDS)
+        await players.rounds({"ck1": 0, "ck2": 0}, count=QUIET_ROUNDS // 2)
         never_primary(players, "ck2")
 
     await play(cluster, scenario)
