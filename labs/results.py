@@ -48,7 +48,7 @@ class Attempt(msgspec.Struct):
     suite: str
     lab: str
     world: str
-    points: float
+    points: int
     """What the test is worth."""
     status: Status = "error"
     runs: int = 0
@@ -64,8 +64,8 @@ class TestResult(msgspec.Struct):
     id: str
     title: str
     suite: str
-    points: float
-    max_points: float
+    points: int
+    max_points: int
     status: Status
     runs: int
     failed_seeds: list[int]
@@ -81,8 +81,8 @@ class RunResult(msgspec.Struct):
     lab: str
     submission: str | None
     world: str
-    points: float
-    max_points: float
+    points: int
+    max_points: int
     tests: list[TestResult]
 
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from labs.display import Reporter
-from labs.places import graded_folder, root
+from labs.places import graded_folder, root, runs_folder
 from labs.plugin import blank_attempt
 from labs.results import VERSION, Attempt, RunResult, TestResult
 from labs.submission import packages
@@ -85,6 +85,10 @@ def _check_outputs(request: Request) -> None:
     out = request.out
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadUsage(f"expected a new or empty folder for --out, but {out} has something in it")
+    try:
+        (out or runs_folder()).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadUsage(f"cannot make the run's folder: {error}") from None
 
 
 def _status(results: list[TestResult], code: int) -> int:

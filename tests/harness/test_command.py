@@ -61,8 +61,7 @@ def last_line(done: "subprocess.CompletedProcess[str]") -> str:
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("world", ["process", "sim", "both"])
+@pytest.mark.parametrize(("world", "workers"), [("process", 0), ("sim", 0), ("both", 2)])
 def test_a_good_run(lab: Lab, tmp_path: Path, world: str, workers: int) -> None:
     words = ["-k", "first_primary or first_backup", "--world", world, "--seeds", "3", "-n", workers]
     done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
@@ -123,7 +122,7 @@ def test_a_mistake_is_shown_with_a_command_that_shows_it_again(
     lab: Lab, tmp_path: Path, broken: Path, world: str
 ) -> None:
     junit, results = tmp_path / "junit.xml", tmp_path / "results.json"
-    words = ["-k", "waits_for_ack", "--world", world, "--seeds", "5", "-n2", "--junit", junit, "--json", results]
+    words = ["-k", "waits_for_ack", "--world", world, "--seeds", "5", "-n0", "--junit", junit, "--json", results]
     done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "expected View(viewnum=2" in done.stdout
@@ -194,6 +193,7 @@ def test_a_package_that_cannot_be_imported_fails_every_test(lab: Lab, tmp_path: 
         (["test", "lab1", "-k", "not ("], "not ("),
         (["test", "--json", "no/such/folder/r.json"], "no/such/folder"),
         (["test", "--out", "full"], "full"),
+        (["test", "--out", "full/file/run"], "full/file/run"),
         (["test", "full/file"], "full/file"),
         (["test", str(ROOT / "tests/graded/lab1/test_viewservice.py::test_nothing")], "test_nothing"),
         (["tset"], "tset"),

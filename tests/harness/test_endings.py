@@ -13,7 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-LIMIT = 10.0
+LIMIT = 30.0
 """Seconds within which all has to be gone."""
 
 
