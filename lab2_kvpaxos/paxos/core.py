@@ -150,7 +150,8 @@ class Peer:
         if ballot < self.promised:
             return Rejected(self.promised, self.done)
         self.promised = ballot
-        assert self.decided.get(seq, value) == value, f"instance {seq} is decided, and a higher ballot says otherwise"
+        # A decision that was only heard of leaves the promise as low as it was. Then an old proposal of another value
+        # may still come, and to accept it is right and useless: its ballot is below the one that decided.
         if seq >= self.minimum and seq not in self.decided:
             self.accepted[seq] = (ballot, value)
         return Accepted([], self.done)
