@@ -1,0 +1,100 @@
+"""A storm: faults drawn from the seed, one upon the other. What survives it has little left to fear from a network."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+from labs.cluster import Cluster
+from labs.faults import Faults
+
+LULL: Final = (0.02, 0.3)
+"""Seconds between two blows, at least and at most."""
+PAUSE: Final = (0.1, 1.2)
+"""Seconds for which a server is paused."""
+
+
+class Storm:
+    """What befalls some servers of a test: re-partitions, one-way cuts, loss, duplicates, delays, pauses, deaths.
+
+    How often each of them comes is drawn from the seed, too, so that some storms are all of one kind. A majority of
+    the servers is alive and awake at every moment.
+    """
+
+    def __init__(self, cluster: Cluster, servers: Sequence[str], deaths: int = 0) -> None:
+        self.cluster = cluster
+        self.servers = list(servers)
+        self.deaths = deaths
+        self.random = Random(f"storm {cluster.seed}")
+        self._asleep: dict[str, float] = {}
+        """Paused servers, and when they wake."""
+        blows: list[Callable[[], None]] = [self._partition, self._cut, self._heal, self._weather, self._pause]
+        self._odds = {blow: self.random.random() ** 2 for blow in blows}
+
+    @property
+    def survivors(self) -> list[str]:
+        """The servers that were not killed."""
+        return [name for name in self.servers if self.cluster.running(name)]
+
+    async def rage(self, seconds: float) -> None:
+        """Lasts so long. Then everything heals and wakes, and only the dead stay dead."""
+        mix = ", ".join(f"{blow.__name__.strip('_')} {odds:.2f}" for blow, odds in self._odds.items())
+        print(f"storm: {mix}, {self.deaths} deaths")
+        end = self.cluster.now() + seconds
+        deaths = sorted(end - self.random.uniform(0.0, seconds) for _ in range(self.deaths))
+        while self.cluster.now() < end:
+            self._wake(until=self.cluster.now())
+            if deaths and deaths[0] <= self.cluster.now():
+                deaths.pop(0)
+                await self._kill()
+            else:
+                self.random.choices(list(self._odds), list(self._odds.values()))[0]()
+            await self.cluster.sleep(self.random.uniform(*LULL))
+        self._wake(until=float("inf"))
+        for name in self.servers:
+            self.cluster.untap(name)
+        self.cluster.heal()
+
+    # --- blows -------------------------------------------------------------------------------------------------------
+
+    def _partition(self) -> None:
+        groups: list[list[str]] = [[], [], []]
+        for name in self.servers:
+            self.random.choice(groups).append(name)
+        self.cluster.partition(*groups)
+
+    def _cut(self) -> None:
+        self.cluster.cut(*self.random.sample(self.servers, 2))
+
+    def _heal(self) -> None:
+        self.cluster.partition(self.servers)
+
+    def _weather(self) -> None:
+        random = self.random
+        faults = Faults(
+            request_lost=random.uniform(0.0, 0.3),
+            reply_lost=random.uniform(0.0, 0.3),
+            duplicate=random.uniform(0.0, 0.3),
+            reorder=random.uniform(0.0, 0.5),
+            delay=random.choice([0.0, 0.0, random.uniform(0.0, 0.03)]),
+        )
+        for name in self.servers:
+            self.cluster.tap(name, faults)
+
+    def _pause(self) -> None:
+        if self._may_lose_one():
+            name = self.random.choice([name for name in self.survivors if name not in self._asleep])
+            self._asleep[name] = self.cluster.now() + self.random.uniform(*PAUSE)
+            self.cluster.pause(name)
+
+    async def _kill(self) -> None:
+        if not self._may_lose_one():
+            self._wake(until=float("inf"))
+        await self.cluster.kill(self.random.choice([name for name in self.survivors if name not in self._asleep]))
+
+    def _may_lose_one(self) -> bool:
+        return len(self.survivors) - len(self._asleep) - 1 > len(self.servers) // 2
+
+    def _wake(self, until: float) -> None:
+        for name in [name for name, wakes in self._asleep.items() if wakes <= until]:
+            del self._asleep[name]
+            self.cluster.resume(name)
