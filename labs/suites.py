@@ -18,6 +18,9 @@ class Suite:
 SUITES: Final = (
     Suite("viewservice", "lab1", "lab1_pbservice", "The view service"),
     Suite("pbservice", "lab1", "lab1_pbservice", "The primary/backup key/value service"),
+    Suite("paxos", "lab2", "lab2_kvpaxos", "Paxos"),
+    Suite("paxosrsm", "lab2", "lab2_kvpaxos", "The replicated state machine on Paxos"),
+    Suite("kvpaxos", "lab2", "lab2_kvpaxos", "The key/value service on Paxos"),
 )
 
 
