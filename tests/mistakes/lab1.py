@@ -25,6 +25,14 @@ TRUSTS_ITSELF_AS_PRIMARY = Edit(
     "if view.primary == self.name and view.viewnum == self.valid_in + 1:",
     "if view.primary == self.name:",
 )
+OPERATIONS_MAY_WAIT = (
+    Edit(
+        SERVER,
+        'def operation(self, request: Read | Write) -> "NotPrimary | asyncio.Future[Outcome]":',
+        "async def operation(self, request: Read | Write) -> Outcome:",
+    ),
+    Edit(SERVER, "return outcome", "return await outcome"),
+)
 FORWARDS_WRITES_ONLY = Edit(
     SERVER,
     "if view.backup and not await self.forward(batch):",
@@ -548,6 +556,7 @@ CLERKS = [
         "operations wait for the Ping",
         "While the view server is slow, so is everything.",
         (
+            *OPERATIONS_MAY_WAIT,
             Edit(
                 SERVER,
                 "outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()",
@@ -565,6 +574,7 @@ CLERKS = [
         "a server asks the view server for each operation",
         "The view server has to bear the load of the whole service.",
         (
+            *OPERATIONS_MAY_WAIT,
             Edit(
                 SERVER,
                 """

@@ -985,7 +985,7 @@ async def test_primary_dies_around_transfer(cluster: Cluster) -> None:
     for key in keys:
         await ck.put(key, key)
     await service.add_server()
-    cluster.tap("pb-2", Faults(request_lost=0.7), sources=["pb-1"])
+    cluster.tap("pb-2", Faults(request_lost=0.85), sources=["pb-1"])
     await service.until_view("pb-1", "pb-2")
     await cluster.sleep(cluster.random.uniform(0.0, 4 * PING_INTERVAL))
     await cluster.kill("pb-1")
