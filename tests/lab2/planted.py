@@ -1,6 +1,5 @@
 """Mistakes, planted in the Paxos core one at a time: each a peer that breaks one rule of the protocol."""
 
-from collections.abc import Callable
 from typing import Final
 
 from lab2_kvpaxos.paxos.core import DECIDED, NO_BALLOT, Peer, make_ballot
@@ -129,7 +128,7 @@ class RepeatsItsBallots(Peer):
         return prepare
 
 
-MISTAKES: Final[dict[Callable[[int, int], Peer], str]] = {
+MISTAKES: Final[dict[type[Peer], str]] = {
     AcceptsBelowThePromise: "two proposers",
     PromisesNothing: "two proposers",
     ForgetsWhatItAccepted: "two proposers",

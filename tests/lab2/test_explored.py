@@ -4,14 +4,13 @@
 """
 
 import os
-from collections.abc import Callable
 from typing import Final
 
 import pytest
 
 from lab2_kvpaxos.paxos.core import Peer
 from tests.lab2.explore import SCENARIOS, Exploration, Scenario, explore_all
-from tests.lab2.planted import MISTAKES
+from tests.lab2.planted import MISTAKES, AdoptsNothing
 
 STATES: Final = 20_000
 """In each scenario, unless there is a time to use."""
@@ -36,7 +35,7 @@ def test_the_smallest_scenario_is_explored_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_planted_mistake_is_found(mistake: Callable[[int, int], Peer]) -> None:
+def test_a_planted_mistake_is_found(mistake: type[Peer]) -> None:
     result = Exploration(named(MISTAKES[mistake]), mistake).run(200_000, 120.0)
     print(*result.trace, sep="\n")
     assert result.violation, f"expected a violation, found none: {result}"
@@ -45,8 +44,7 @@ def test_a_planted_mistake_is_found(mistake: Callable[[int, int], Peer]) -> None
 
 
 def test_a_trace_is_the_shortest_and_says_who_did_what() -> None:
-    peer_type = next(mistake for mistake in MISTAKES if mistake.__name__ == "AdoptsNothing")
-    result = Exploration(named("two proposers"), peer_type).run(200_000, 60.0)
+    result = Exploration(named("two proposers"), AdoptsNothing).run(200_000, 60.0)
     assert len(result.trace) == 9
     assert result.trace[2] == "p0 -> p2  Prepare 1.p0 from 0  =>  p2 -> p0  Promise 1.p0: nothing"
     assert result.trace[-1] == (
