@@ -448,6 +448,25 @@ FORWARDING = [
 
 TRANSFER = [
     Mistake(
+        "PB12",
+        "data is accepted from anybody, for any view",
+        "Old data overwrites what has been written since.",
+        (
+            Edit(
+                REPLICA,
+                """
+                if not self.is_backup or request.viewnum != self.view.viewnum:
+                    return NotBackup(self.view.viewnum)
+                if self.is_valid and request.batch <= self.batch:
+                    return Accepted()
+                if any(part.batch < request.batch for part in self._parts.values()):
+                """,
+                "if any(part.batch < request.batch for part in self._parts.values()):",
+            ),
+        ),
+        ("test_late_transfer",),
+    ),
+    Mistake(
         "PB13",
         "a new backup gets no data",
         "It has only what came since.",
