@@ -7,6 +7,8 @@ from typing import Final
 from labs.cluster import Cluster
 from labs.faults import Faults
 
+DEATH_WITHIN: Final = 2.0
+"""Seconds between the first sign of a server's death and its being known to be dead, at most."""
 LULL: Final = (0.02, 0.3)
 """Seconds between two blows, at least and at most."""
 PAUSE: Final = (0.1, 1.2)
@@ -98,3 +100,10 @@ class Storm:
         for name in [name for name, wakes in self._asleep.items() if wakes <= until]:
             del self._asleep[name]
             self.cluster.resume(name)
+
+
+async def expect_dead(cluster: Cluster, name: str, asked: str) -> None:
+    """A server that did not answer what it was asked by the harness itself must have been killed."""
+    await cluster.until(
+        lambda: not cluster.running(name), DEATH_WITHIN, f"{name} to be dead, since it did not answer {asked}"
+    )

@@ -13,7 +13,7 @@ from common.protocol import Decided, DoneUpTo, Forgotten, Max, Min, Pending, Sta
 from labs.cluster import CallFailed, Cluster
 from labs.faults import EVIL, NONE, UNRELIABLE, Faults
 from labs.grading import expect_equal, graded
-from labs.storm import Storm
+from labs.storm import Storm, expect_dead
 
 SUITE = "paxos"
 
@@ -1094,7 +1094,7 @@ async def test_storm(cluster: Cluster) -> None:
             try:
                 await peers.status(name, seq)
             except CallFailed:
-                assert not cluster.running(name), f"{name} is alive, and did not answer Status({seq})"
+                await expect_dead(cluster, name, f"Status({seq})")
             await cluster.sleep(0.02)
 
     async def rage() -> None:
@@ -1114,4 +1114,4 @@ async def ask(peers: Peers, number: int, seq: int) -> None:
     try:
         await peers.propose(number, seq, f"{seq} by {name}")
     except CallFailed:
-        assert not peers.cluster.running(name), f"{name} is alive, and did not answer Start({seq}, …)"
+        await expect_dead(peers.cluster, name, f"Start({seq}, …)")
