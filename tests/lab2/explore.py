@@ -251,13 +251,22 @@ def is_spent(node: Node, message: Message) -> bool:
     return False
 
 
-def facts(before: Peer, after: Peer) -> list[Vote | Decision]:
-    """What a step made true for ever."""
-    return [
-        Vote(after.me, seq, ballot, value)
-        for seq, (ballot, value) in after.accepted.items()
-        if before.accepted.get(seq) != (ballot, value)
-    ] + [Decision(after.me, seq, value) for seq, value in after.decided.items() if seq not in before.decided]
+def facts(before: Peer, after: Peer, sent: list[Message]) -> list[Vote | Decision]:
+    """What a step made true for ever: what it answered to have accepted, accepted of its own, or knows as decided."""
+    answered = [
+        Vote(after.me, message.asked.seq, message.asked.ballot, message.asked.value)
+        for message in sent
+        if isinstance(message.body, Accepted) and isinstance(message.asked, Accept)
+    ]
+    return (
+        answered
+        + [
+            Vote(after.me, seq, ballot, value)
+            for seq, (ballot, value) in after.accepted.items()
+            if before.accepted.get(seq) != (ballot, value)
+        ]
+        + [Decision(after.me, seq, value) for seq, value in after.decided.items() if seq not in before.decided]
+    )
 
 
 def check_step(before: Peer, after: Peer, wanted: set[tuple[int, bytes]]) -> None:
@@ -461,7 +470,7 @@ class Exploration:
         sent = 0
         for message in messages:
             sent |= self._bit_of(message)
-        for fact in facts(node.peer, after.peer):
+        for fact in facts(node.peer, after.peer, messages):
             sent |= self._bit(fact, fact)
         return self._number(after), sent, tuple(PEER_BITS * peer for peer in range(PEERS) if sent & self._own[peer])
 
