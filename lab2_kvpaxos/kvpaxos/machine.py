@@ -11,7 +11,7 @@ from lab2_kvpaxos.kvpaxos.messages import Op, TooLong
 MAX_VALUE: Final = 4_000_000
 """Characters in one value."""
 
-_decoder = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[int, int]])
+_decoder = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[int, int], dict[int, int]])
 
 
 class Store:
@@ -23,6 +23,8 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.newest: dict[int, int] = {}
+        self.refused: dict[int, int] = {}
+        """The `seq` of each client's newest write that was too long: a copy of it may not be executed either."""
 
     def was_executed(self, op: Op) -> bool:
         """The write is known from before."""
@@ -36,16 +38,17 @@ class Store:
         if self.was_executed(op):
             return Done()
         new = old + op.value if op.kind == "append" else op.value
-        if len(new) > MAX_VALUE:
+        if len(new) > MAX_VALUE or op.seq == self.refused.get(op.client):
+            self.refused[op.client] = op.seq
             return TooLong(MAX_VALUE)
         self.newest[op.client] = op.seq
         self.values[op.key] = new
         return Done()
 
     def snapshot(self) -> bytes:
-        """Values and duplicate table."""
-        return encode((self.values, self.newest))
+        """Values and duplicate tables."""
+        return encode((self.values, self.newest, self.refused))
 
     def restore(self, state: bytes) -> None:
         """Takes what `snapshot` gave."""
-        self.values, self.newest = _decoder.decode(state)
+        self.values, self.newest, self.refused = _decoder.decode(state)
