@@ -2,6 +2,7 @@
 
 from common.clerk import serve_clerk
 from common.host import Host
+from common.load import serve_load
 from lab1_pbservice.pbservice.clerk import Clerk
 from lab1_pbservice.pbservice.server import PBServer
 from lab1_pbservice.viewservice.server import ViewServer
@@ -22,4 +23,9 @@ async def clerk(host: Host, viewserver: str) -> None:
     await serve_clerk(host, Clerk(host, viewserver))
 
 
-ROLES = {"viewserver": viewserver, "pbserver": pbserver, "clerk": clerk}
+async def load(host: Host, viewserver: str) -> None:
+    """Many clients in one process, for measurements."""
+    await serve_load(host, lambda: Clerk(host, viewserver))
+
+
+ROLES = {"viewserver": viewserver, "pbserver": pbserver, "clerk": clerk, "load": load}

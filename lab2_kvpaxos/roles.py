@@ -2,6 +2,7 @@
 
 from common.clerk import serve_clerk
 from common.host import Host
+from common.load import serve_load
 from lab2_kvpaxos.kvpaxos.clerk import Clerk
 from lab2_kvpaxos.kvpaxos.server import KVPaxos
 from lab2_kvpaxos.paxos.server import serve_paxos
@@ -18,4 +19,9 @@ async def clerk(host: Host, servers: list[str]) -> None:
     await serve_clerk(host, Clerk(host, servers))
 
 
-ROLES = {"paxos": serve_paxos, "rsm": serve_rsm, "kvpaxos": kvpaxos, "clerk": clerk}
+async def load(host: Host, servers: list[str]) -> None:
+    """Many clients in one process, for measurements."""
+    await serve_load(host, lambda: Clerk(host, servers))
+
+
+ROLES = {"paxos": serve_paxos, "rsm": serve_rsm, "kvpaxos": kvpaxos, "clerk": clerk, "load": load}

@@ -102,22 +102,23 @@ def doctor() -> int:
     return PASSED
 
 
-@lab.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-def bench(names: tuple[str, ...]) -> int:
-    """Measure this project on this machine: `start`, `sim`, or all there is."""
-    import pkgutil
+@lab.command(context_settings={"allow_interspersed_args": False})
+@click.argument("words", nargs=-1, metavar="[NAME [OPTION]...]", type=click.UNPROCESSED)
+def bench(words: tuple[str, ...]) -> int:
+    """Measure this project on this machine: `start`, `sim`, `pbservice`, `kvpaxos`, or all there is.
+
+    What follows a name are that measurement's own options, as in `lab bench kvpaxos --help`.
+    """
     import subprocess
 
-    from labs import benchmark
+    from labs.benchmark import MEASUREMENTS
 
-    known = [module.name for module in pkgutil.iter_modules(benchmark.__path__)]
-    for name in names:
-        if name not in known:
-            raise BadUsage(f"expected a measurement ({', '.join(known)}), got {name!r}")
+    name, *options = words or ("",)
+    if name and name not in MEASUREMENTS:
+        raise BadUsage(f"expected a measurement ({', '.join(MEASUREMENTS)}), got {name!r}")
     statuses = [
-        subprocess.run([sys.executable, "-m", f"labs.benchmark.{name}"], check=False).returncode
-        for name in names or known
+        subprocess.run([sys.executable, "-m", f"labs.benchmark.{each}", *options], check=False).returncode
+        for each in ([name] if name else MEASUREMENTS)
     ]
     return FAILED if any(statuses) else PASSED
 

@@ -1,1 +1,5 @@
-"""Measurements: each module is one, run by `lab bench NAME` in a process of its own."""
+"""Measurements: each is a module run by `lab bench NAME` in a process of its own."""
+
+from typing import Final
+
+MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos")
