@@ -515,6 +515,10 @@ class Exploration:
             return result(violation=str(violation), trace=(*self._trace(at), *last, f"!! {violation}"))
         return result()
 
+    def outcomes(self) -> set[frozenset[str]]:
+        """What was true in the states that were found: who had accepted and decided what."""
+        return {frozenset(map(str, self._in(claimed))) for claimed in {state & self._facts for state in self._states}}
+
     def _check(self, before: int, after: int) -> None:
         """Checks the facts of a new state."""
         try:

@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from lab2_kvpaxos.paxos.core import Peer
-from tests.lab2.explore import SCENARIOS, Exploration, Scenario, explore_all
+from tests.lab2 import explore
+from tests.lab2.explore import SCENARIOS, Exploration, Restart, Scenario, Start, explore_all
 from tests.lab2.planted import MISTAKES, AdoptsNothing
 
 STATES: Final = 20_000
@@ -32,6 +33,19 @@ def test_the_smallest_scenario_is_explored_to_its_end() -> None:
     result = Exploration(SCENARIOS[0]).run(100_000, 120.0)
     assert result.exhausted, f"expected the end of it, got no further than {result}"
     assert not result.violation, result.trace
+
+
+@pytest.mark.parametrize("later", [(), (Restart(1),)], ids=["two tries", "a restart"])
+def test_leaving_out_spent_messages_loses_no_outcome(
+    later: tuple[Restart, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = Scenario("one proposer", (Start(0, 0, b"a"),), (1 if later else 2, 0, 0), later)
+    without = Exploration(scenario)
+    assert without.run(50_000, 60.0).exhausted
+    monkeypatch.setattr(explore, "is_spent", lambda node, message: False)
+    with_all = Exploration(scenario)
+    assert with_all.run(50_000, 60.0).exhausted
+    assert without.outcomes() == with_all.outcomes()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
