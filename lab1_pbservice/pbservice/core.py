@@ -33,7 +33,7 @@ class Replica:
         self.view = View(0, "", "")
         self.values: dict[str, str] = {}
         self.newest: dict[int, int] = {}
-        """The duplicate table: the `seq` of each client's newest write. One entry a client."""
+        """The duplicate table: the `seq` of each client's newest write, negative if too long. One entry a client."""
         self.valid_in = 0
         """The newest view in which this server had all the data there was. Before the first view there was none."""
         self.batch = 0
@@ -93,10 +93,12 @@ class Replica:
         return [self._write(op) if isinstance(op, Write) else Value(self.values.get(op.key, "")) for op in operations]
 
     def _write(self, write: Write) -> Done | TooLong:
-        if write.seq <= self.newest.get(write.client, 0):
-            return Done()  # executed before
+        newest = self.newest.get(write.client, 0)
+        if write.seq <= abs(newest):
+            return TooLong(MAX_VALUE) if write.seq == -newest else Done()  # it is known from before
         value = self.values.get(write.key, "") + write.value if write.append else write.value
         if len(value) > MAX_VALUE:
+            self.newest[write.client] = -write.seq
             return TooLong(MAX_VALUE)
         self.newest[write.client] = write.seq
         self.values[write.key] = value

@@ -66,4 +66,4 @@ class Transfer(Request[Accepted | NotBackup]):
     parts: int
     values: dict[str, str]
     newest: dict[int, int]
-    """The duplicate table: the `seq` of each client's newest write."""
+    """The duplicate table: the `seq` of each client's newest write, negative if it was too long."""

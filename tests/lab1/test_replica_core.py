@@ -48,7 +48,14 @@ def test_a_value_that_would_be_too_long_changes_nothing() -> None:
     replica = Replica("a")
     half = "x" * (core.MAX_VALUE // 2 + 1)
     assert replica.execute([append(1, half), append(2, half)]) == [Done(), TooLong(core.MAX_VALUE)]
-    assert replica.execute([Read("k"), append(2, "y")]) == [Value(half), Done()]
+    assert replica.execute([Read("k"), append(3, "y")]) == [Value(half), Done()]
+
+
+def test_a_write_that_was_refused_stays_refused_should_a_copy_come_later() -> None:
+    replica = Replica("a")
+    half = "x" * (core.MAX_VALUE // 2 + 1)
+    replica.execute([append(1, half), append(2, half), put(1, "short", client=2)])
+    assert replica.execute([append(2, half), Read("k")]) == [TooLong(core.MAX_VALUE), Value("short")]
 
 
 def test_the_first_primary_is_valid_and_a_later_newcomer_is_not() -> None:

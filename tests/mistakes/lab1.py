@@ -515,7 +515,7 @@ DUPLICATES = [
         "PB16",
         "no duplicate table",
         "A retry is executed again.",
-        (Edit(REPLICA, "if write.seq <= self.newest.get(write.client, 0):", "if write.seq < 0:"),),
+        (Edit(REPLICA, "if write.seq <= abs(newest):", "if write.seq < 0:"),),
         ("test_at_most_once", "test_backup_knows_duplicates", "test_late_retry"),
     ),
     Mistake(
@@ -525,7 +525,7 @@ DUPLICATES = [
         (
             Edit(
                 REPLICA,
-                "if write.seq <= self.newest.get(write.client, 0):",
+                "if write.seq <= abs(newest):",
                 "if write.seq <= self.newest.get(hash(write.key), 0):",
             ),
             Edit(REPLICA, "self.newest[write.client] = write.seq", "self.newest[hash(write.key)] = write.seq"),
@@ -556,8 +556,8 @@ DUPLICATES = [
         (
             Edit(
                 REPLICA,
-                "if write.seq <= self.newest.get(write.client, 0):",
-                "if hash((write.key, write.value)) == self.newest.get(write.client, 0):",
+                "if write.seq <= abs(newest):",
+                "if hash((write.key, write.value)) == newest:",
             ),
             Edit(
                 REPLICA,
