@@ -12,7 +12,7 @@ only whole frames are decoded, straight into the types that the receiver expects
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 
 import msgpack
 import msgspec
@@ -46,18 +46,21 @@ class Malformed(Exception):
     """These bytes are not MessagePack-RPC. There is no request to answer, so the connection has to end."""
 
 
-class RequestFrame(NamedTuple):
+MessageId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+
+
+class RequestFrame(msgspec.Struct, array_like=True, tag=REQUEST, forbid_unknown_fields=True, gc=False):
     """A request (`msgid` is a number) or a notification (`msgid` is None). `params` is still encoded."""
 
-    msgid: int | None
+    msgid: MessageId | None
     method: str
     params: msgspec.Raw
 
 
-class ResponseFrame(NamedTuple):
+class ResponseFrame(msgspec.Struct, array_like=True, tag=RESPONSE, forbid_unknown_fields=True, gc=False):
     """The answer to the request `msgid`: an error in words, or a result that is still encoded."""
 
-    msgid: int
+    msgid: MessageId
     error: str | None
     result: msgspec.Raw
 
@@ -65,6 +68,9 @@ class ResponseFrame(NamedTuple):
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 
+_usual_frame: msgspec.msgpack.Decoder[RequestFrame | ResponseFrame] = msgspec.msgpack.Decoder(
+    RequestFrame | ResponseFrame
+)
 _request_envelope = msgspec.msgpack.Decoder(tuple[int, int, Any, msgspec.Raw])
 _response_envelope = msgspec.msgpack.Decoder(tuple[int, int, Any, msgspec.Raw])
 _notification_envelope = msgspec.msgpack.Decoder(tuple[int, Any, msgspec.Raw])
@@ -141,14 +147,13 @@ class Methods:
 def decode_frame(frame: bytes) -> RequestFrame | ResponseFrame:
     """One whole frame, its params or result still encoded. Raises `Malformed`."""
     try:
-        head = frame[:2]
-        if head == b"\x94\x00":
-            return _request(frame)
-        if head == b"\x94\x01":
-            return _response(frame)
-        if head == b"\x93\x02":
-            return _notification(frame)
-        parts = _any_envelope.decode(frame)  # a peer may write the same array with a longer header
+        usual = _usual_frame.decode(frame)  # one step, where the rest of this function takes many
+        if usual.msgid is not None:
+            return usual
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        parts = _any_envelope.decode(frame)
         kind = _integer.decode(parts[0])
         if kind == REQUEST and len(parts) == 4:
             return _request(frame)
@@ -223,7 +228,8 @@ class FrameReader:
             while True:
                 unpacker.skip()
                 end = unpacker.tell() - start
-                self._check_length(end - position)
+                if end - position > self._max_frame:
+                    break
                 frames.append(bytes(kept[position:end]))
                 position = end
         except msgpack.OutOfData:

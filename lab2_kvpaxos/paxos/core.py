@@ -105,9 +105,9 @@ class Peer:
 
     def merge_done(self, done: list[int]) -> None:
         """Takes in what another peer knows of who is done, and forgets what nobody needs."""
-        if len(done) != self.size or all(theirs <= ours for theirs, ours in zip(done, self.done, strict=True)):
+        if done == self.done or len(done) != self.size:
             return
-        self.done = [max(pair) for pair in zip(done, self.done, strict=True)]
+        self.done = list(map(max, done, self.done))
         minimum = min(self.done) + 1
         if minimum > self.minimum:
             self.minimum = minimum

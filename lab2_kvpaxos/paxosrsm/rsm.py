@@ -56,17 +56,14 @@ class Machine(Protocol[AnyOp]):
         """Replaces the state by one that `snapshot` gave."""
 
 
-class Submission(NamedTuple, Generic[Op]):
-    """An operation that somebody waits for."""
-
-    op: Op
-    result: "asyncio.Future[Any]"
+Submission = tuple[Op, "asyncio.Future[Any]"]
+"""An operation, and the result that somebody waits for."""
 
 
 class Flight(NamedTuple, Generic[Op]):
-    """A batch that is proposed in an instance."""
+    """A batch that is proposed in an instance. Its encoding has a number in it that no other batch of anybody has."""
 
-    number: int
+    value: bytes
     batch: list[Submission[Op]]
 
 
@@ -102,7 +99,7 @@ class PaxosRSM(Generic[Op]):
     def submit(self, op: Op) -> "asyncio.Future[Any]":
         """Has `op` applied, once, and gives its result. That takes as long as no majority can be reached."""
         result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(Submission(op, result))
+        self._queue.append((op, result))
         if not self._proposing_soon:
             self._proposing_soon = True
             asyncio.get_running_loop().call_soon(self._propose)  # with all that this turn of the loop brings
@@ -116,7 +113,7 @@ class PaxosRSM(Generic[Op]):
             while len(value := self._encode([op for op, _ in self._queue[:count]])) > MAX_BATCH and count > 1:
                 count //= 2
             seq = max(self.paxos.max() + 1, self.applied)
-            self._flying[seq] = Flight(self._number, self._queue[:count])
+            self._flying[seq] = Flight(value, self._queue[:count])
             del self._queue[:count]
             self.paxos.start(seq, value)
 
@@ -127,15 +124,14 @@ class PaxosRSM(Generic[Op]):
         """Applies what is decided next."""
         before = self.applied
         while (value := self.paxos.core.decided.get(self.applied)) is not None:
-            proposer, number, ops = self._decoder.decode(value)
             flight = self._flying.pop(self.applied, None)
-            if flight is not None and (proposer, number) == (self._me, flight.number):
-                for submission in flight.batch:
-                    result = self.machine.apply(submission.op)
-                    if not submission.result.done():
-                        submission.result.set_result(result)
+            if flight is not None and flight.value == value:
+                for op, result in flight.batch:
+                    outcome = self.machine.apply(op)
+                    if not result.done():
+                        result.set_result(outcome)
             else:
-                for op in ops:
+                for op in self._decoder.decode(value)[2]:
                     self.machine.apply(op)
                 if flight is not None:
                     self._queue[:0] = flight.batch

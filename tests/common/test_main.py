@@ -15,7 +15,10 @@ from tests.common.real_server import ROOT, command
         (["lab1_pbservice", "viewserver", "vs"], "expected: python -m common.main"),
         (["no_such_lab", "viewserver", "vs", "NET"], "expected a lab's package with a module roles, got 'no_such_lab'"),
         (["common", "viewserver", "vs", "NET"], "expected a lab's package with a module roles, got 'common'"),
-        (["lab1_pbservice", "king", "vs", "NET"], "expected a role of lab1_pbservice (clerk, pbserver, viewserver)"),
+        (
+            ["lab1_pbservice", "king", "vs", "NET"],
+            "lab1_pbservice (clerk, load, pbserver, viewserver), got",
+        ),
         (["lab1_pbservice", "viewserver", "../vs", "NET"], "expected a name of letters"),
         (["lab1_pbservice", "pbserver", "pb-1", "NET"], "missing a required argument: 'viewserver'"),
         (["lab1_pbservice", "pbserver", "pb-1", "NET", "viewserver=vs"], "text goes in quotes"),
