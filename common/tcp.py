@@ -1,8 +1,8 @@
 """The real world: servers as processes that speak MessagePack-RPC over TCP on loopback, found through socket files.
 
 Connections are kept open and shared: any number of calls are under way on one, and replies come in any order. What
-one turn of the event loop has to say to a peer leaves in one system call. The network is asked before each call, by
-one `stat` of the link: no file, no call; another file, another connection.
+one turn of the event loop has to say to a peer leaves in one system call, or in a few if it is much. The network is
+asked before each call, by one `stat` of the link: no file, no call; another file, another connection.
 """
 
 import asyncio
@@ -48,6 +48,10 @@ MAX_RUNNING: Final = 10_000
 """Requests of one connection that may be in work. Its further bytes wait in the socket until some are answered."""
 MAX_UNSENT: Final = 2 * MAX_FRAME
 """Bytes that wait for a peer who does not read. Calls beyond them fail, and answers beyond them end the connection."""
+MAX_TOGETHER: Final = 40
+"""Frames that wait for the end of a turn. More would leave the peer idle for as long as we are busy."""
+WRITE_AT_ONCE: Final = 512
+"""Bytes that are written when they are given, and not when the loop gets to it: uvloop's limit for that."""
 TIMEOUT_GRAIN: Final = 0.02
 """Seconds between two looks for calls whose time has run out."""
 
@@ -63,19 +67,24 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        self.transport.set_write_buffer_limits(high=WRITE_AT_ONCE)
         if self._unsent:
             self._flush()
 
     def send(self, frame: bytes) -> None:
-        """Sends a frame at the end of this turn of the loop, or as soon as there is a connection."""
+        """Sends a frame, at the end of this turn of the loop at the latest, or as soon as there is a connection."""
         assert len(frame) <= MAX_FRAME, f"expected messages of at most {MAX_FRAME} bytes, got {len(frame)}: send parts"
         self._unsent.append(frame)
-        if len(self._unsent) == 1 and self.transport is not None:
+        if self.transport is None:
+            return
+        if len(self._unsent) == 1:
             self.loop.call_soon(self._flush)
+        elif len(self._unsent) == MAX_TOGETHER:
+            self._flush()
 
     def _flush(self) -> None:
         frames, self._unsent = self._unsent, []
-        if self.transport is None or self.transport.is_closing():
+        if not frames or self.transport is None or self.transport.is_closing():
             return
         self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
