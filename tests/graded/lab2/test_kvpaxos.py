@@ -193,33 +193,34 @@ def slack(cluster: Cluster) -> int:
 async def test_frees_log_memory(cluster: Cluster) -> None:
     """server frees Paxos log memory.
 
-    Sixty values of a megabyte are put to ten keys in turn. Then no server may hold much more than the ten. Catches:
-    Paxos that is never told that an instance is done with, or told much later; a log of one's own; values kept for
-    requests that may come again.
+    Many values of a megabyte are put to five keys in turn. Then no server may hold much more than the last five.
+    Catches: Paxos that is never told that an instance is done with, or told much later; a log of one's own; values kept
+    for requests that may come again.
     """
+    count = 15 if cluster.world == "sim" else 60  # the more, the less does it matter what a process keeps
     service = await Service.start(cluster, 3)
     ck = await service.clerk("ck-1")
     at = await service.clerk_each()
     for clerk in at:
         await service.put(clerk, "a", "aa")
     before = [cluster.memory(name) for name in service.servers]
-    for number in range(60):
-        await service.put(ck, str(number % 10), chr(ord("A") + number % 26) * MEGABYTE)
-    for number in range(50, 60):
-        expected = chr(ord("A") + number % 26) * MEGABYTE
-        await service.check(at[number % 3], str(number % 10), expected, "that was put last")
+    values = [chr(ord("A") + number % 26) * MEGABYTE for number in range(count)]
+    for number, value in enumerate(values):
+        await service.put(ck, str(number % 5), value)
+    for number, value in list(enumerate(values))[-5:]:
+        await service.check(at[number % 3], str(number % 5), value, "that was put last")
     for _ in range(2):
         for clerk in at:
             await service.put(clerk, "a", "aa")
             await service.check(clerk, "a", "aa")
     await cluster.sleep(A_WHILE)
-    allowed = 10 * MEGABYTE + slack(cluster)
+    allowed = 5 * MEGABYTE + slack(cluster)
     for name, held in zip(service.servers, before, strict=True):
         grown = cluster.memory(name) - held
         if grown > allowed:
             raise AssertionError(
-                f"{name} holds {grown:,} bytes more than before 60 values of {MEGABYTE:,} bytes were put to 10 keys, "
-                f"expected {allowed:,} more at most: the log is not needed any more"
+                f"{name} holds {grown:,} bytes more than before {count} values of {MEGABYTE:,} bytes were put to 5 "
+                f"keys, expected {allowed:,} more at most: the log is not needed any more"
             )
 
 
@@ -393,10 +394,10 @@ async def test_holes(cluster: Cluster) -> None:
                     await ck.put(key, last)
                 else:
                     expect_equal(f'Get("{key}") by {ck.name}', await ck.get(key), last, "nobody else writes that key")
-                await cluster.sleep(0.005)
+                await cluster.sleep(0.02)
 
         busy = [cluster.spawn(put_and_get(client, over)) for client in range(5)]
-        await cluster.sleep(A_WHILE)
+        await cluster.sleep(A_WHILE / 2)
         service.part("234", "01")
         await service.check(ck, "q", "q")
         await service.put(ck, "q", "qq")
@@ -409,7 +410,7 @@ async def test_holes(cluster: Cluster) -> None:
 
 
 @graded(part="B", points=3, within=150.0)
-async def test_changing_partitions(cluster: Cluster) -> None:
+async def test_many_clients_changing_partitions(cluster: Cluster) -> None:
     """Many clients, changing partitions.
 
     Ten clerks append to a key of their own and read it, while five unreliable servers are parted anew several times in
@@ -460,7 +461,7 @@ async def test_servers_die(cluster: Cluster) -> None:
         while not over.is_set():
             await ck.append("k", token(client, counts[client]))
             counts[client] += 1
-            await cluster.sleep(0.01)
+            await cluster.sleep(0.02)
 
     busy = [cluster.spawn(append(ck, client)) for client, ck in enumerate(clerks)]
     await cluster.sleep(cluster.random.uniform(0.2, 0.6))
@@ -647,8 +648,8 @@ async def test_many_wait_at_one_server(cluster: Cluster) -> None:
 async def test_lagging_server_catches_up(cluster: Cluster) -> None:
     """A server that was cut off catches up without any client.
 
-    kv-2 of three misses thirty Puts of a megabyte, which the others have to keep for it. When it is back, nobody asks
-    for anything, and yet the others can soon forget. Catches: a server that catches up only when it is asked.
+    kv-2 of three misses ten Puts of a megabyte, which the others have to keep for it. When it is back, nobody asks for
+    anything, and yet the others can soon forget. Catches: a server that catches up only when it is asked.
     """
     service = await Service.start(cluster, 3)
     ck = await service.clerk("ck-1", 0, 1)
@@ -656,10 +657,10 @@ async def test_lagging_server_catches_up(cluster: Cluster) -> None:
     await cluster.sleep(A_WHILE)
     before = cluster.memory("kv-0")
     service.part("01", "2")
-    for number in range(30):
-        await service.put(ck, "a", str(number % 10) * MEGABYTE)
+    for number in range(10):
+        await service.put(ck, "a", str(number) * MEGABYTE)
     service.part("012")
-    allowed = slack(cluster) if cluster.world == "sim" else 3 * slack(cluster)
+    allowed = slack(cluster)
 
     def caught_up() -> bool:
         return cluster.memory("kv-0") - before <= allowed
@@ -681,7 +682,7 @@ async def test_lagging_server_catches_up(cluster: Cluster) -> None:
 async def test_memory_grows_with_clients_only(cluster: Cluster) -> None:
     """What a server remembers does not grow with the number of operations.
 
-    Four clerks do a thousand Puts to four keys. What is there to tell a repeated request is one number a client.
+    Four clerks do four hundred Puts to four keys. What tells a repeated request is one number a client.
     Catches: a set of all requests ever seen; instances that are forgotten, but not altogether.
     """
     service = await Service.start(cluster, 3)
@@ -694,14 +695,14 @@ async def test_memory_grows_with_clients_only(cluster: Cluster) -> None:
     await cluster.gather(*(put(ck, 50) for ck in clerks))
     await cluster.sleep(2 * A_WHILE)
     before = [cluster.memory(name) for name in service.servers]
-    await cluster.gather(*(put(ck, 250) for ck in clerks))
+    await cluster.gather(*(put(ck, 100) for ck in clerks))
     await cluster.sleep(2 * A_WHILE)
-    allowed = 30_000 if cluster.world == "sim" else slack(cluster)
+    allowed = 10_000 if cluster.world == "sim" else slack(cluster)
     for name, held in zip(service.servers, before, strict=True):
         grown = cluster.memory(name) - held
         if grown > allowed:
             raise AssertionError(
-                f"{name} holds {grown:,} bytes more than 1000 Puts by 4 clients before, expected {allowed:,} more at "
+                f"{name} holds {grown:,} bytes more than 400 Puts by 4 clients before, expected {allowed:,} more at "
                 f"most: clients and keys are the same"
             )
 
@@ -854,7 +855,7 @@ async def test_shared_keys_evil(cluster: Cluster) -> None:
 
 
 @graded(part="B+", points=1, within=180.0)
-async def test_storm(cluster: Cluster) -> None:
+async def test_servers_in_a_storm(cluster: Cluster) -> None:
     """Whatever happens to five servers of which two die, the service is linearizable.
 
     Clerks that share keys go on while links, messages and servers fail in all manners. Then all but the dead recover,

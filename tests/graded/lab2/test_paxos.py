@@ -357,16 +357,17 @@ def slack(cluster: Cluster) -> int:
 async def test_frees_forgotten_memory(cluster: Cluster) -> None:
     """Paxos frees forgotten instance memory.
 
-    Five times in turn ten values of a megabyte are decided and forgotten; in the end no peer may hold much more than
-    before. Then all who may not will propose other values for forgotten instances. Catches: instances kept, in whole
-    or in part; a forgotten instance that a late Start opens again, or that is not called Forgotten.
+    In each round ten values of a megabyte are decided and forgotten; in the end no peer may hold much more than before.
+    Then all propose other values for forgotten instances. Catches: instances kept, in whole or in part; a forgotten
+    instance that a late Start opens again, or that is not called Forgotten.
     """
+    rounds = 1 if cluster.world == "sim" else 5  # the more, the less does it matter what a process keeps
     peers = await Peers.start(cluster, 3)
     await peers.propose(0, 0, "x")
     await peers.until_decided(0)
     before = [cluster.memory(name) for name in peers.names]
     seq = 0
-    for _ in range(5):
+    for _ in range(rounds):
         for letter in "abcdefghij":
             seq += 1
             await peers.propose(0, seq, letter * MEGABYTE)
@@ -378,8 +379,8 @@ async def test_frees_forgotten_memory(cluster: Cluster) -> None:
         grown = cluster.memory(name) - held
         if grown > slack(cluster):
             raise AssertionError(
-                f"{name} holds {grown:,} bytes more than before 50 values of {MEGABYTE:,} bytes were decided and "
-                f"forgotten, expected {slack(cluster):,} more at most: everybody is done with them"
+                f"{name} holds {grown:,} bytes more than before {10 * rounds} values of {MEGABYTE:,} bytes were "
+                f"decided and forgotten, expected {slack(cluster):,} more at most: everybody is done with them"
             )
     for seq in range(3):
         await peers.propose_everywhere(seq, "again")
@@ -584,8 +585,8 @@ async def test_one_peer_switches_unreliable(cluster: Cluster) -> None:
     await switch(cluster, await Peers.start(cluster, 5), unreliable=True)
 
 
-@graded(part="A", points=3, within=120.0)
-async def test_changing_partitions(cluster: Cluster) -> None:
+@graded(part="A", points=2, within=120.0)
+async def test_many_requests_changing_partitions(cluster: Cluster) -> None:
     """Many requests, changing partitions.
 
     Five unreliable peers all propose in one instance after the other, while they are parted anew several times in a
@@ -637,7 +638,7 @@ async def test_nothing_is_known_at_first(cluster: Cluster) -> None:
 
 
 @graded(part="A+", points=1, within=60.0)
-async def test_any_text(cluster: Cluster) -> None:
+async def test_any_value(cluster: Cluster) -> None:
     """A value may be any text, an instance any number.
 
     Among others the empty string is decided by three of five, and carried to the two others. Catches: an empty value
@@ -679,16 +680,18 @@ async def test_nothing_to_agree_on(cluster: Cluster) -> None:
     peers.count_calls()
     await cluster.sleep(A_WHILE)
     idle = await peers.calls_within(A_WHILE)
+    began, before = cluster.now(), peers.calls
     for seq in (*range(20), *range(24, 44), 1000):
         for name in peers.names:
             await peers.status(name, seq)
         if seq != 1000:
             await peers.propose_everywhere(seq, "second")
-    busy = await peers.calls_within(A_WHILE)
-    if busy > 2 * idle + 20:
+    await cluster.sleep(A_WHILE)
+    calls, seconds = peers.calls - before, cluster.now() - began
+    if calls > 2 * idle * seconds / A_WHILE + 20:
         raise AssertionError(
-            f"three peers called each other {busy} times after Status and Start for 40 instances that were decided or "
-            f"forgotten, and {idle} times in as many seconds before that: there was nothing to agree on"
+            f"three peers called each other {calls} times in {seconds:.1f} s during Status and Start for 40 instances "
+            f"that were decided or forgotten, and {idle} times in {A_WHILE:g} s before: there was nothing to agree on"
         )
     for seq in (*range(20), *range(24, 44)):
         for name in peers.names:
@@ -990,13 +993,38 @@ async def slow_peers(cluster: Cluster) -> Peers:
     return peers
 
 
+@graded(part="A+", points=1, within=60.0)
+async def test_minority_of_promises(cluster: Cluster) -> None:
+    """A minority of promises is not enough.
+
+    px-0 has decided with px-1 and px-2, who have not heard so. px-4's Prepare goes to px-3 only; but when it has its
+    two promises, it reaches px-1 and px-2, too. Catches: promises counted wrong, where it looks right because a
+    majority accepts.
+    """
+    peers = await slow_peers(cluster)
+    part(cluster, "012", "34")
+    await peers.propose(0, 0, "old")
+    await cluster.sleep(1.5 * STEP)  # px-0's Accepts are under way; what follows them is cut off
+    part(cluster, "0", "1", "2", "34")
+    await cluster.sleep(STEP)
+    await peers.knowing(0)
+    await peers.propose(4, 0, "new")
+    await cluster.sleep(STEP / 2)  # px-4's Prepare is under way to px-3
+    part(cluster, "0", "1234")
+    await peers.until_decided(0, among=peers.names[1:])
+    part(cluster, "01234")
+    await peers.propose(0, 0, "last")
+    await peers.until_decided(0)
+
+
 @graded(part="A+", points=1, within=90.0)
 async def test_highest_accepted_value_wins(cluster: Cluster) -> None:
     """Of several accepted values, the one with the highest number is proposed again.
 
-    px-0 is cut off when its Prepare is under way, so that it alone accepts its value. Then px-1, px-2 and px-3 decide,
-    and px-1 and px-2 are cut off. px-4 hears of px-0's value and of the decided one. Catches: a proposer that takes
-    over any accepted value, such as the first or the last that it hears of.
+    px-0 is cut off when its Prepare is under way, so that it alone accepts its value. Then px-1, px-2 and px-3 decide
+    the empty string, and px-1 and px-2 are cut off. px-4 hears of px-0's value and of the decided one. Catches: a
+    proposer that takes over any accepted value, such as the first or the last that it hears of, or takes an empty one
+    for none.
     """
     peers = await slow_peers(cluster)
     await peers.propose(0, 0, "old")
@@ -1004,7 +1032,7 @@ async def test_highest_accepted_value_wins(cluster: Cluster) -> None:
     part(cluster, "0", "1", "2", "3", "4")
     await cluster.sleep(2 * STEP)
     part(cluster, "0", "123", "4")
-    await peers.propose(1, 0, "new")
+    await peers.propose(1, 0, "")
     await cluster.sleep(1.5 * STEP)  # the Accepts are under way; what follows them is cut off
     part(cluster, "0", "1", "2", "3", "4")
     await cluster.sleep(2 * STEP)
@@ -1070,7 +1098,7 @@ async def test_many_instances_evil(cluster: Cluster) -> None:
 
 
 @graded(part="A+", points=1, within=150.0)
-async def test_storm(cluster: Cluster) -> None:
+async def test_peers_in_a_storm(cluster: Cluster) -> None:
     """Whatever happens to five peers of which two die, they agree.
 
     Random peers propose, and say that they are done, while links, messages and peers fail in all manners. Then all but

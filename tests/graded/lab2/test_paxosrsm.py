@@ -221,7 +221,7 @@ async def test_equal_operations(cluster: Cluster) -> None:
 
 
 @graded(part="B+", points=1, within=60.0)
-async def test_any_text(cluster: Cluster) -> None:
+async def test_any_operation(cluster: Cluster) -> None:
     """An operation may be any text of any length.
 
     Catches: an empty operation taken for none; operations put together from text without care.
@@ -286,7 +286,7 @@ async def test_minority_waits(cluster: Cluster) -> None:
 
 
 @graded(part="B+", points=1, within=90.0)
-async def test_holes(cluster: Cluster) -> None:
+async def test_holes_are_filled(cluster: Cluster) -> None:
     """Holes are filled.
 
     rsm-0 and rsm-1 of five have many operations under way when they are cut off, four times, so that some instances
@@ -439,23 +439,24 @@ async def test_lost_memory(cluster: Cluster) -> None:
 async def test_memory(cluster: Cluster) -> None:
     """What everybody has applied is kept once.
 
-    Forty operations of a megabyte. A replica has to hold them in its list, and nowhere else. Catches: instances that
-    Paxos is never told to forget, or a log of one's own.
+    A replica has to hold operations of a megabyte in its list, and nowhere else. Catches: instances that Paxos is never
+    told to forget, or a log of one's own.
     """
+    count = 10 if cluster.world == "sim" else 40  # the more, the less does it matter what a process keeps
     replicas = await Replicas.start(cluster, 3)
     await replicas.answer_all(0, 1, 2, count=1)
     before = [cluster.memory(name) for name in replicas.names]
-    for turn in range(40):
+    for turn in range(count):
         await replicas.answer(turn % 3, chr(ord("A") + turn % 26) * MEGABYTE)
     await replicas.answer_all(0, 1, 2, count=2)
     await cluster.sleep(2 * A_WHILE)
-    slack = 3 * MEGABYTE if cluster.world == "sim" else 30 * MEGABYTE  # a real process keeps what it has freed
+    allowed = (count + 3 if cluster.world == "sim" else count + 30) * MEGABYTE
     for name, held in zip(replicas.names, before, strict=True):
         grown = cluster.memory(name) - held
-        if grown > 40 * MEGABYTE + slack:
+        if grown > allowed:
             raise AssertionError(
-                f"{name} holds {grown:,} bytes more than before it applied 40 operations of {MEGABYTE:,} bytes, "
-                f"expected {40 * MEGABYTE + slack:,} more at most: it needs them once"
+                f"{name} holds {grown:,} bytes more than before it applied {count} operations of {MEGABYTE:,} bytes, "
+                f"expected {allowed:,} more at most: it needs them once"
             )
 
 
@@ -463,7 +464,7 @@ async def test_memory(cluster: Cluster) -> None:
 
 
 @graded(part="B+", points=1, within=180.0)
-async def test_storm(cluster: Cluster) -> None:
+async def test_replicas_in_a_storm(cluster: Cluster) -> None:
     """Whatever happens to five replicas of which two die, all others apply the same.
 
     Operations come to all replicas while links, messages and replicas fail in all manners. Then all but the dead
