@@ -461,7 +461,7 @@ async def test_servers_die(cluster: Cluster) -> None:
         while not over.is_set():
             await ck.append("k", token(client, counts[client]))
             counts[client] += 1
-            await cluster.sleep(0.02)
+            await cluster.sleep(0.04)
 
     busy = [cluster.spawn(append(ck, client)) for client, ck in enumerate(clerks)]
     await cluster.sleep(cluster.random.uniform(0.2, 0.6))
@@ -833,7 +833,7 @@ async def use_shared_keys(cluster: Cluster, ck: Clerk, over: asyncio.Event) -> N
             await ck.put(key, f"{ck.name}:{number} ")
         else:
             await ck.append(key, f"{ck.name}:{number} ")
-        await cluster.sleep(random.uniform(0.0, 0.03))
+        await cluster.sleep(random.uniform(0.0, 0.06))
 
 
 @graded(part="B+", points=1, within=120.0)

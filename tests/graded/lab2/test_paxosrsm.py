@@ -480,7 +480,7 @@ async def test_replicas_in_a_storm(cluster: Cluster) -> None:
             turn += 1
             operation = "same" if cluster.random.random() < 0.1 else f"{turn} at rsm-{number}"
             await try_to_submit(replicas, number, operation)
-            await cluster.sleep(cluster.random.uniform(0.0, 0.03))
+            await cluster.sleep(cluster.random.uniform(0.0, 0.08))
 
     async def look() -> None:
         while not over.is_set():
@@ -489,7 +489,7 @@ async def test_replicas_in_a_storm(cluster: Cluster) -> None:
                 await replicas.applied(name)
             except CallFailed:
                 await expect_dead(cluster, name, "GetApplied()")
-            await cluster.sleep(0.1)
+            await cluster.sleep(0.2)
 
     async def rage() -> None:
         await storm.rage(6.0)
