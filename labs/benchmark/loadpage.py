@@ -104,9 +104,13 @@ def page(report: dict[str, Any]) -> str:
     """The whole page, of what `--json` writes."""
     rows: list[dict[str, Any]] = report["rows"]
     figures = ""
-    if len({row["clerks"] for row in rows}) > 1:
-        figures += plot("operations a second", "clerks", _lines(rows, lambda row: row["operations_per_second"]))
-        figures += plot("median latency, ms", "clerks", _lines(rows, lambda row: row["median_ms"]))
+    for operation in dict.fromkeys(row["operation"] for row in rows):
+        these = [row for row in rows if row["operation"] == operation]
+        if len({row["clerks"] for row in these}) > 1:
+            speed = _lines(these, lambda row: row["operations_per_second"])
+            latency = _lines(these, lambda row: row["median_ms"])
+            figures += plot(f"{operation}: operations a second", "clerks", speed)
+            figures += plot(f"{operation}: median latency, ms", "clerks", latency)
     if report["memory"]:
         curve = report["memory"]
         own = Line("of its own", [(point["operations"], statistics.mean(point["own"])) for point in curve])
@@ -126,7 +130,7 @@ def page(report: dict[str, Any]) -> str:
 def _lines(rows: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> list[Line]:
     lines: dict[str, Line] = {}
     for row in rows:
-        name = f"{row['system']} {row['operation']}"
+        name = row["system"]
         lines.setdefault(name, Line(name, [])).points.append((row["clerks"], value(row)))
     return list(lines.values())
 

@@ -58,7 +58,7 @@ def test_a_small_measurement_from_beginning_to_end(service: str, tmp_path: Path)
     assert all(row["operations_per_second"] > 0 and row["throughput_ratio"] is None for row in report["rows"])
     text = (tmp_path / "a.html").read_text()
     assert text == page(report)
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 6
     assert "http" not in text
 
 
