@@ -84,7 +84,15 @@ def run(package: str, role: str, name: str, net: Path, arguments: dict[str, Any]
     raise AssertionError("a server lives until it is killed")
 
 
+def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception that escapes a bare callback is the server's own mistake, as in a handler or a task."""
+    if "handle" in context and "exception" in context:
+        stop_process(context["exception"])
+    loop.default_exception_handler(context)
+
+
 async def _live(start: Role, name: str, net: Path, arguments: dict[str, Any]) -> None:
+    asyncio.get_running_loop().set_exception_handler(_callback_failed)
     host = TcpHost(name, net)
     try:
         await start(host, **arguments)

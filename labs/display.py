@@ -31,6 +31,13 @@ RUNNING_LINES: Final = 8
 """Running tests shown at once."""
 
 
+class Terminal(Console):
+    """Standard output. When nobody reads it any more (`lab test | head`), the tests go on, in silence."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Reporter:
     """Collects what the tests tell, and shows it."""
 
@@ -172,7 +179,7 @@ class Reporter:
                 Panel(Text(problem), title="outside of the tests", border_style="red", title_align="left")
             )
         counts = _counts([summarise(attempts).status for attempts in tests])
-        took = f" in {time.monotonic() - self._started:.1f} s; files in {short(self.folder)}"
+        took = f"{' in' if counts else 'after'} {time.monotonic() - self._started:.1f} s; files in {short(self.folder)}"
         stopped = ("interrupted: ", "red") if self.interrupted else ""
         self.console.print(Text.assemble(stopped, *counts, took), soft_wrap=True)
 

@@ -17,6 +17,7 @@ from common.main import new_event_loop
 from labs import linearizability
 from labs.cluster import Cluster, ServerStopped
 from labs.grading import Grade, GradedTest, Inconclusive
+from labs.history import History
 from labs.places import command, short
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keepers
@@ -154,8 +155,8 @@ class Runner:
         if not failed:
             return Report("passed", len(seeds))
         first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
-        for _ in self._simulate(item, [first.seed], folder):  # once more, and now its trace is kept
-            pass
+        for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
+            _keep(again, folder / str(first.seed))
         message, frames = _parse_traceback(first.message)
         stopped = "\nTraceback (most recent call last):" in message  # then the server's own words say it all
         failure = Failure(
@@ -174,6 +175,15 @@ class Runner:
         return self._simulation.run(
             item.file, item.name, item.suite.package, seeds, self._folders, self.patience, limit, folder
         )
+
+
+def _keep(outcome: Outcome, folder: Path) -> None:
+    """Writes the logs of a simulated run and its clients' history beside its trace."""
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    for name, log in outcome.logs.items():
+        (logs / f"{name}.log").write_text(log)
+    History(outcome.operations).write(folder / "history.jsonl")
 
 
 class _Progress:
@@ -240,6 +250,11 @@ def _parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
     return message.strip(), frames
 
 
+def _tail(lines: list[str]) -> str:
+    left_out = len(lines) - LOG_LINES
+    return "\n".join([f"… {left_out} lines before", *lines[-LOG_LINES:]] if left_out > 0 else lines)
+
+
 _MARK: Final = re.compile(r"[\d. ]*---")
 """A line of a log that the harness wrote: when the server was started, paused, killed."""
 
@@ -247,7 +262,7 @@ _MARK: Final = re.compile(r"[\d. ]*---")
 def _tails(logs: Mapping[str, str]) -> dict[str, str]:
     """The last lines of each server's log, for those that wrote anything themselves."""
     return {
-        name: "\n".join(log.splitlines()[-LOG_LINES:])
+        name: _tail(log.splitlines())
         for name, log in logs.items()
         if any(line.strip() and not _MARK.match(line) for line in log.splitlines())
     }

@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 import pytest
-from rich.console import Console
 
-from labs.display import Reporter
+from labs.display import Reporter, Terminal
 from labs.places import graded_folder, root, runs_folder
 from labs.plugin import blank_attempt
 from labs.results import VERSION, Attempt, RunResult, TestResult
@@ -58,7 +57,7 @@ def run(request: Request) -> int:
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
         width = None if terminal.isatty() else WIDTH
-        reporter = Reporter(Console(file=terminal, width=width), heading, expected)
+        reporter = Reporter(Terminal(file=terminal, width=width), heading, expected)
         code = pytest.main(_arguments(request, files, workers), plugins=[reporter])
     results = reporter.results()
     found = RunResult(

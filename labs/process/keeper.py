@@ -104,6 +104,7 @@ class Keeper:
             self._kill([command["pid"]])
         else:
             self._kill([pid for pid, net in self._servers.items() if net == command["net"]])
+            shutil.rmtree(command["net"], ignore_errors=True)  # not the harness, which may be interrupted in between
             self._nets.discard(command["net"])
         self.say(id=command["id"])
 

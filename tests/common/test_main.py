@@ -1,5 +1,6 @@
 """The command that runs one role as one process: what it says to a command line that makes no sense."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,3 +33,24 @@ def test_bad_usage_is_one_clear_line(tmp_path: Path, words: list[str], said: str
     assert done.returncode == 1
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_mistake_in_a_callback_stops_the_server(tmp_path: Path, loop_name: str) -> None:
+    lab = tmp_path / "broken_lab"
+    lab.mkdir()
+    (lab / "roles.py").write_text(
+        """import asyncio
+
+async def server(host):
+    asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+
+ROLES = {"server": server}
+"""
+    )
+    environment = {**os.environ, "LAB_LOOP": loop_name, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command("broken_lab", "server", "s", str(tmp_path / "links")),
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

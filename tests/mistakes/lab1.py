@@ -501,6 +501,13 @@ TRANSFER = [
         (IGNORES_RESTART_OF_PRIMARY, TRUSTS_ITSELF_AS_PRIMARY),
         ("test_primary_restarts_at_once", "test_reads_never_go_back"),
     ),
+    Mistake(
+        "PB33",
+        "a restarted lone primary goes on as primary",
+        "It has no data, and answers with that.",
+        (TRUSTS_ITSELF_AS_PRIMARY,),
+        ("test_lone_primary_restarts",),
+    ),
 ]
 
 DUPLICATES = [

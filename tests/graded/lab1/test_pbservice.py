@@ -416,7 +416,7 @@ async def crash_and_restart(service: Service, over: asyncio.Event, at_once: bool
     over.set()
 
 
-@graded(part="B", points=4, within=120.0)
+@graded(part="B", points=3, within=120.0)
 async def test_repeated_crashes(cluster: Cluster) -> None:
     """Repeated failures/restarts.
 
@@ -619,6 +619,27 @@ async def test_primary_restarts_at_once(cluster: Cluster) -> None:
     await service.settle()
     await service.kill_primary()
     await service.check(ck, "a", "2", "pb-1 should have got it when it became backup")
+
+
+@graded(part="B+", points=1, within=60.0)
+async def test_lone_primary_restarts(cluster: Cluster) -> None:
+    """A lone primary that restarts does not go on with nothing.
+
+    The only server is killed and started again before the view server could miss it. What it had is gone, so nothing
+    that it could answer is right. Catches: a server that takes its old part again because the view still names it.
+    """
+    service = await Service.start(cluster, 1)
+    ck = await service.clerk("ck-1")
+    await service.put(ck, "a", "1")
+    await cluster.kill("pb-1")
+    await cluster.restart("pb-1")
+    get = cluster.spawn(ck.get("a"))
+    if await cluster.finishes(get, A_WHILE):
+        raise AssertionError(
+            f'Get("a") by ck-1 gave {get.result()!r}, expected no answer: pb-1 had "1" and lost it when it restarted, '
+            f"and a primary that restarted may never go on as primary"
+        )
+    get.cancel()
 
 
 # --- old primaries ---------------------------------------------------------------------------------------------------
