@@ -3,6 +3,8 @@
 `Reporter` is a pytest plugin of the process that leads the run, in the place of pytest's own terminal reporter.
 """
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -35,7 +37,11 @@ class Terminal(Console):
     """Standard output. When nobody reads it any more (`lab test | head`), the tests go on, in silence."""
 
     def on_broken_pipe(self) -> None:
+        """What is still to be said goes nowhere."""
         self.quiet = True
+        with open(os.devnull, "w") as nowhere:
+            for descriptor in (self.file.fileno(), sys.__stdout__.fileno() if sys.__stdout__ else 1):
+                os.dup2(nowhere.fileno(), descriptor)
 
 
 class Reporter:

@@ -97,3 +97,17 @@ def test_a_worker_that_dies_costs_its_own_test_only(tmp_path: Path) -> None:
     found = json.loads((run.out / "result.json").read_text())
     assert sorted(test["status"] for test in found["tests"]) == ["error", "passed"]
     assert (found["points"], found["max_points"]) == (2, 4)
+
+
+def test_nobody_reads_on_and_the_run_ends_as_it_would(tmp_path: Path) -> None:
+    """As in `lab test … | head -1`."""
+    words = ["viewservice", "-k", "first", "--world", "sim", "--seeds", "1", f"--out={tmp_path / 'run'}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "labs", "test", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout
+        assert run.stderr
+        assert run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == ""
+        assert run.wait(timeout=LIMIT) == 0
