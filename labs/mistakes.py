@@ -42,7 +42,7 @@ class Mistake:
     """Something that a student gets wrong."""
 
     student_bug: str
-    """Its number among what was found in students' solutions: VS for the view service, PB for pbservice."""
+    """Its number among what was found in students' solutions, such as VS1 or PX5, or "" if it is none of those."""
     name: str
     why: str
     """What goes wrong then."""

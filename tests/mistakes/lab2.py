@@ -1,0 +1,837 @@
+"""Mistakes in lab 2, and the graded tests that have to notice them."""
+
+from labs.mistakes import Edit, Mistake
+
+CORE = "paxos/core.py"
+PAXOS = "paxos/paxos.py"
+RSM = "paxosrsm/rsm.py"
+STORE = "kvpaxos/machine.py"
+SERVER = "kvpaxos/server.py"
+CLERK = "kvpaxos/clerk.py"
+
+ACCEPTORS = [
+    Mistake(
+        "PX4",
+        "an acceptor accepts without looking at what it promised",
+        "An old proposer undoes what a newer one has decided.",
+        (
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                if ballot < self.promised:
+                    return Rejected(self.promised, self.done)
+                self.promised = ballot
+                """,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                self.promised = max(self.promised, ballot)
+                """,
+            ),
+        ),
+        ("test_many_instances", "test_accepting_is_promising"),
+    ),
+    Mistake(
+        "PX5",
+        "accepting does not raise the promise",
+        "An acceptor that missed a Prepare lets an older value replace the one that was decided.",
+        (
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                if ballot < self.promised:
+                    return Rejected(self.promised, self.done)
+                self.promised = ballot
+                """,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                if ballot < self.promised:
+                    return Rejected(self.promised, self.done)
+                """,
+            ),
+        ),
+        ("test_accepting_is_promising",),
+    ),
+    Mistake(
+        "PX6",
+        "a promise to another is not remembered",
+        "It is not kept either.",
+        (
+            Edit(
+                CORE,
+                """
+                self.promised = ballot
+                return self._report(first)
+                """,
+                """
+                if owner(ballot) == self.me:
+                    self.promised = ballot
+                return self._report(first)
+                """,
+            ),
+        ),
+        ("test_many_instances", "test_many_instances_evil"),
+    ),
+    Mistake(
+        "PX12",
+        "a promise wipes what was accepted",
+        "The next proposer is told of it, and the one after that is not.",
+        (
+            Edit(
+                CORE,
+                "return self._report(first)",
+                """
+                report = self._report(first)
+                self.accepted.clear()
+                return report
+                """,
+            ),
+        ),
+        ("test_many_instances_evil",),
+    ),
+    Mistake(
+        "PX13",
+        "a promise does not tell of decided instances",
+        "Who was not there when they were decided, and asks for promises, decides anew.",
+        (
+            Edit(
+                CORE,
+                "for seq in sorted(seq for seq in (*self.accepted, *self.decided) if seq >= first):",
+                "for seq in sorted(seq for seq in self.accepted if seq >= first):",
+            ),
+        ),
+        ("test_minority_proposal_ignored", "test_one_peer_switches"),
+    ),
+    Mistake(
+        "PX14",
+        "an acceptor takes what it accepts for decided",
+        "It may be the only one that accepts it.",
+        (Edit(CORE, "self.accepted[seq] = (ballot, value)", "self.learn(seq, value)"),),
+        ("test_highest_accepted_value_wins", "test_many_instances"),
+    ),
+]
+
+PROPOSERS = [
+    Mistake(
+        "PX1",
+        "one promise less is enough",
+        "The proposer does not hear of what a majority has accepted.",
+        (
+            Edit(
+                CORE,
+                "return len(self.promises) >= self.quorum and self.promised == self.ballot",
+                "return len(self.promises) >= self.quorum - 1 and self.promised == self.ballot",
+            ),
+            Edit(
+                CORE,
+                "if len(self.promises) < self.quorum:",
+                "if len(self.promises) < self.quorum - 1:",
+            ),
+        ),
+        ("test_minority_of_promises",),
+    ),
+    Mistake(
+        "PX2",
+        "one vote less is enough",
+        "Two halves decide differently.",
+        (Edit(CORE, "if len(self.votes[seq]) < self.quorum:", "if len(self.votes[seq]) < self.quorum - 1:"),),
+        ("test_many_instances_unreliable",),
+    ),
+    Mistake(
+        "PX1",
+        "half of the peers are a majority",
+        "Each half decides for itself.",
+        (Edit(CORE, "self.quorum = size // 2 + 1", "self.quorum = size // 2"),),
+        (
+            "test_no_decision_if_partitioned",
+            "test_dead_minority",
+            "test_minority_waits",
+            "test_no_progress_in_minority",
+        ),
+    ),
+    Mistake(
+        "PX7",
+        "a proposer proposes its own value, whatever was accepted before",
+        "What is decided does not stay decided.",
+        (
+            Edit(
+                CORE,
+                "value = self.values[seq] = self.found[seq][1] if seq in self.found else self.wanted[seq]",
+                "value = self.values[seq] = self.wanted[seq] if seq in self.wanted else self.found[seq][1]",
+            ),
+        ),
+        ("test_highest_accepted_value_wins", "test_many_requests_changing_partitions"),
+    ),
+    Mistake(
+        "PX8",
+        "a proposer adopts the first accepted value that it hears of",
+        "Only the one under the highest number can have been decided.",
+        (
+            Edit(
+                CORE,
+                'if seq >= self.minimum and theirs > self.found.get(seq, (NO_BALLOT, b""))[0]:',
+                "if seq >= self.minimum and seq not in self.found:",
+            ),
+        ),
+        ("test_highest_accepted_value_wins",),
+    ),
+    Mistake(
+        "PX11",
+        "two proposers use the same number",
+        "An acceptor that promised it to one takes it from the other.",
+        (Edit(CORE, "return turn << 24 | lives << 8 | peer", "return turn << 24 | lives << 8"),),
+        ("test_many_proposers_different_values", "test_many_instances"),
+    ),
+    Mistake(
+        "PX15",
+        "a refusal counts as a vote",
+        "A decision that no majority has accepted.",
+        (
+            Edit(
+                PAXOS,
+                """
+                if isinstance(reply, Accepted):
+                    self.core.owed[peer].update(reply.missing)
+                """,
+                """
+                self.core.vote_from(peer, accept.ballot, accept.seq)
+                if isinstance(reply, Accepted):
+                    self.core.owed[peer].update(reply.missing)
+                """,
+            ),
+        ),
+        ("test_many_instances", "test_many_instances_evil"),
+    ),
+    Mistake(
+        "PX17",
+        "a proposer takes its own value for decided where it proposed another's",
+        "It alone believes that.",
+        (
+            Edit(
+                CORE,
+                "self.learn(seq, self.values[seq], ballot)",
+                "self.learn(seq, self.wanted.get(seq, self.values[seq]), ballot)",
+            ),
+        ),
+        ("test_highest_accepted_value_wins",),
+    ),
+    Mistake(
+        "",
+        "a proposer that was overtaken goes on under its old number",
+        "Everybody refuses it, and it does not try a higher one.",
+        (
+            Edit(
+                CORE,
+                "return len(self.promises) >= self.quorum and self.promised == self.ballot",
+                "return len(self.promises) >= self.quorum",
+            ),
+        ),
+        ("test_one_peer_switches", "test_minority_waits"),
+    ),
+    Mistake(
+        "PX21",
+        "an empty value is taken for none",
+        "It was decided, and is replaced.",
+        (
+            Edit(
+                CORE,
+                "value = self.values[seq] = self.found[seq][1] if seq in self.found else self.wanted[seq]",
+                """
+                accepted = self.found[seq][1] if seq in self.found else None
+                value = self.values[seq] = accepted or self.wanted.get(seq, b"")
+                """,
+            ),
+        ),
+        ("test_highest_accepted_value_wins",),
+    ),
+    Mistake(
+        "PX27",
+        "a proposer tries once",
+        "What was refused or lost is never decided.",
+        (Edit(PAXOS, "while self.core.needs_campaign:", "for _ in range(1):"),),
+        ("test_decision_in_majority_partition",),
+    ),
+    Mistake(
+        "PX31",
+        "a proposer tries again without a pause",
+        "One that is cut off keeps the machine busy with nothing.",
+        (
+            Edit(
+                PAXOS,
+                """
+                await self._campaign()
+                if self.core.needs_campaign:
+                    await self.host.sleep(2 * pause * self.host.random.random())
+                """,
+                """
+                await self._campaign()
+                if self.core.needs_campaign:
+                    await self.host.sleep(0.0)
+                """,
+            ),
+        ),
+        ("test_calls_while_cut_off",),
+    ),
+    Mistake(
+        "PX33",
+        "Start proposes also where a decision is known",
+        "Peers talk about what is settled.",
+        (
+            Edit(
+                CORE,
+                "if seq < self.minimum or seq in self.decided or seq in self.wanted:",
+                "if seq < self.minimum or seq in self.wanted:",
+            ),
+        ),
+        ("test_nothing_to_agree_on",),
+    ),
+]
+
+LEARNERS = [
+    Mistake(
+        "",
+        "who hears of a decision takes what it accepted itself for its value",
+        "That may have been another proposer's.",
+        (Edit(CORE, "if accepted_under == ballot:", "if accepted_under != NO_BALLOT:"),),
+        ("test_many_instances_evil",),
+    ),
+    Mistake(
+        "PX23",
+        "a decision is not told",
+        "Nobody but its proposer knows.",
+        (Edit(CORE, "if ballot != NO_BALLOT:", "if ballot == DECIDED:"),),
+        ("test_single_proposer",),
+    ),
+    Mistake(
+        "PX24",
+        "a decision is told once",
+        "Where that is lost, nobody says it again.",
+        (
+            Edit(
+                CORE,
+                "self.news[peer].update((seq, ballot) for seq, ballot in news if seq >= self.minimum)",
+                "del news[:]",
+            ),
+        ),
+        ("test_decision_is_told_again",),
+    ),
+    Mistake(
+        "PX44",
+        "a late Accept opens a forgotten instance again",
+        "It stays there for ever.",
+        (
+            Edit(
+                CORE,
+                "if seq >= self.minimum and seq not in self.decided:",
+                "if seq not in self.decided:",
+            ),
+        ),
+        ("test_late_messages_are_forgotten",),
+    ),
+    Mistake(
+        "PX47",
+        "Max() looks at what is not forgotten",
+        "A number is used again.",
+        (Edit(PAXOS, "return self.core.highest", "return max(self.core.decided, default=-1)"),),
+        ("test_max_after_done",),
+    ),
+    Mistake(
+        "PX48",
+        "Max() counts only what one proposed or knows decided",
+        "A replica proposes in an instance that is under way.",
+        (
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                for table in self._undecided_tables():
+                """,
+                "for table in self._undecided_tables():",
+            ),
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                """,
+                "if self.lives:",
+            ),
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                if seq in self.decided or seq < self.minimum:
+                """,
+                "if seq in self.decided or seq < self.minimum:",
+            ),
+        ),
+        ("test_out_of_order_instances",),
+    ),
+    Mistake(
+        "PX49",
+        "Max() is 0 at first",
+        "As if there were an instance 0.",
+        (Edit(CORE, "self.highest = -1", "self.highest = 0"),),
+        ("test_nothing_is_known_at_first",),
+    ),
+]
+
+FORGETTING = [
+    Mistake(
+        "PX35",
+        "the latest Done() counts, and not the highest",
+        "Instances that everybody was done with are kept.",
+        (
+            Edit(
+                CORE,
+                "self.merge_done([seq if peer == self.me else -1 for peer in range(self.size)])",
+                """
+                self.done[self.me] = seq - 1
+                self.merge_done([seq if peer == self.me else -1 for peer in range(self.size)])
+                """,
+            ),
+        ),
+        ("test_done_never_goes_back",),
+    ),
+    Mistake(
+        "PX36",
+        "a peer forgets what it is done with itself",
+        "Others still need it.",
+        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = self.done[self.me] + 1"),),
+        ("test_forgetting", "test_not_forgotten_too_early"),
+    ),
+    Mistake(
+        "PX37",
+        "a peer forgets what anybody is done with",
+        "Others still need it.",
+        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = max(self.done) + 1"),),
+        ("test_forgetting", "test_not_forgotten_too_early"),
+    ),
+    Mistake(
+        "PX38",
+        "Min() is the last forgotten instance",
+        "It should be the first that is not.",
+        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = min(self.done)"),),
+        ("test_forgetting",),
+    ),
+    Mistake(
+        "PX39",
+        "acceptors do not listen to what proposers are done with",
+        "Only who proposes can forget.",
+        (
+            Edit(
+                PAXOS,
+                """
+                self.core.merge_done(request.done)
+                reply = self.core.prepare(request.ballot, request.first)
+                """,
+                "reply = self.core.prepare(request.ballot, request.first)",
+            ),
+            Edit(
+                PAXOS,
+                """
+                self.core.merge_done(request.done)
+                missing = self.core.note(request.news)
+                """,
+                "missing = self.core.note(request.news)",
+            ),
+            Edit(
+                PAXOS,
+                """
+                self.core.merge_done(request.done)
+                for seq, value in request.values:
+                """,
+                "for seq, value in request.values:",
+            ),
+        ),
+        ("test_done_goes_both_ways",),
+    ),
+    Mistake(
+        "PX40",
+        "nothing is freed",
+        "Memory grows with each instance.",
+        (
+            Edit(
+                CORE,
+                "for table in (*self._undecided_tables(), self.decided, *self.news):",
+                "for table in self.news:",
+            ),
+        ),
+        ("test_frees_forgotten_memory", "test_frees_log_memory"),
+    ),
+    Mistake(
+        "PX43",
+        "values are freed before all are done with them",
+        "Who comes late cannot learn them any more.",
+        (
+            Edit(
+                CORE,
+                "self.merge_done([seq if peer == self.me else -1 for peer in range(self.size)])",
+                """
+                self.merge_done([seq if peer == self.me else -1 for peer in range(self.size)])
+                for old in [old for old in self.decided if old <= seq]:
+                    del self.decided[old]
+                """,
+            ),
+        ),
+        ("test_not_forgotten_too_early",),
+    ),
+    Mistake(
+        "PX45",
+        "Start below Min() is not ignored",
+        "The peer tries for ever to have a forgotten instance decided.",
+        (
+            Edit(
+                CORE,
+                "if seq < self.minimum or seq in self.decided or seq in self.wanted:",
+                "if seq in self.decided or seq in self.wanted:",
+            ),
+        ),
+        ("test_nothing_to_agree_on",),
+    ),
+    Mistake(
+        "PX46",
+        "a forgotten instance is called pending",
+        "The application waits for it.",
+        (Edit(PAXOS, "return Fate.FORGOTTEN, None", "return Fate.PENDING, None"),),
+        ("test_frees_forgotten_memory",),
+    ),
+    Mistake(
+        "PX52",
+        "a proposal for a forgotten instance goes on",
+        "Its proposer tries for ever to have it decided.",
+        (
+            Edit(
+                CORE,
+                "for table in (*self._undecided_tables(), self.decided, *self.news):",
+                "for table in (self.accepted, self.found, self.values, self.votes, self.decided, *self.news):",
+            ),
+        ),
+        ("test_forgotten_proposal_ends",),
+    ),
+    Mistake(
+        "",
+        "a peer that lost its memory votes",
+        "It votes again where it may have voted before.",
+        (
+            Edit(
+                CORE,
+                """
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                if ballot < self.promised:
+                    return Rejected(self.promised, self.done)
+                self.promised = ballot
+                return self._report(first)
+                """,
+                """
+                if ballot < self.promised:
+                    return Rejected(self.promised, self.done)
+                self.promised = ballot
+                return self._report(first)
+                """,
+            ),
+            Edit(
+                CORE,
+                """
+                self.highest = max(self.highest, seq)
+                if self.lives:
+                    self.promised = max(self.promised, ballot)
+                    return Abstained(self.done)
+                """,
+                "self.highest = max(self.highest, seq)",
+            ),
+        ),
+        ("test_lost_memory", "test_server_that_lost_its_memory"),
+    ),
+]
+
+REPLICAS = [
+    Mistake(
+        "KV9",
+        "a batch is known by what it holds",
+        "Two replicas take the same decision for their own.",
+        (Edit(RSM, "return encode((self._me, self._number, ops))", "return encode((0, 0, ops))"),),
+        ("test_equal_operations",),
+    ),
+    Mistake(
+        "KV10",
+        "a replica applies its own operations only",
+        "Each has a state of its own.",
+        (
+            Edit(
+                RSM,
+                """
+                for op in self._decoder.decode(value)[2]:
+                    self.machine.apply(op)
+                """,
+                "self._decoder.decode(value)",
+            ),
+        ),
+        ("test_places", "test_servers_die"),
+    ),
+    Mistake(
+        "KV11",
+        "a replica skips an instance that is not decided yet",
+        "It applies what comes after it, and never what was decided there.",
+        (
+            Edit(
+                RSM,
+                "while (value := self.paxos.core.decided.get(self.applied)) is not None:",
+                """
+                while self.applied <= max(self.paxos.core.decided, default=-1):
+                    value = self.paxos.core.decided.get(self.applied)
+                    if value is None:
+                        self.applied += 1
+                        continue
+                """,
+            ),
+        ),
+        ("test_many_at_all_replicas", "test_evil"),
+    ),
+    Mistake(
+        "KV12",
+        "holes are not filled",
+        "All wait for an instance in which nobody proposes.",
+        (Edit(RSM, "self._fill_holes()", "pass"),),
+        ("test_holes_are_filled",),
+    ),
+    Mistake(
+        "KV13",
+        "a replica never asks for what it missed, and is told of it once",
+        "It is behind until somebody asks it for something, and the others have to remember for it.",
+        (
+            Edit(RSM, "if self._others:", "if False:"),
+            Edit(
+                CORE,
+                "self.news[peer].update((seq, ballot) for seq, ballot in news if seq >= self.minimum)",
+                "del news[:]",
+            ),
+        ),
+        ("test_lagging_replica_catches_up", "test_lagging_server_catches_up"),
+    ),
+    Mistake(
+        "KV14",
+        "Done() is never called",
+        "The log grows for ever.",
+        (Edit(RSM, "self.paxos.done(self.applied - 1)", "pass"),),
+        ("test_memory", "test_frees_log_memory"),
+    ),
+    Mistake(
+        "KV15",
+        "Done() is called fifty instances late",
+        "Fifty instances more than needed are kept.",
+        (Edit(RSM, "self.paxos.done(self.applied - 1)", "self.paxos.done(self.applied - 50)"),),
+        ("test_memory", "test_frees_log_memory"),
+    ),
+    Mistake(
+        "KV21",
+        "pauses between two tries grow without a limit",
+        "When the network is back, nobody notices.",
+        (
+            Edit(PAXOS, "LAST_PAUSE: Final = 0.1", "LAST_PAUSE: Final = 1000.0"),
+            Edit(CLERK, "OPERATION_TIMEOUT: Final = 1.0", "OPERATION_TIMEOUT: Final = 1000.0"),
+        ),
+        ("test_heal_is_noticed",),
+    ),
+    Mistake(
+        "KV24",
+        "an operation whose instance went to another is lost",
+        "Whoever submitted it waits for ever.",
+        (Edit(RSM, "self._queue[:0] = flight.batch", "pass"),),
+        ("test_many_at_all_replicas",),
+    ),
+    Mistake(
+        "",
+        "an operation whose instance went to another is answered",
+        "It was never applied.",
+        (
+            Edit(
+                RSM,
+                "self._queue[:0] = flight.batch",
+                """
+                for op, result in flight.batch:
+                    result.done() or result.set_result(self.machine.apply(op))
+                """,
+            ),
+        ),
+        ("test_many_at_all_replicas",),
+    ),
+]
+
+SERVICE = [
+    Mistake(
+        "KV1",
+        "a Get is answered from what the server has itself",
+        "It may be behind.",
+        (
+            Edit(
+                SERVER,
+                "leader = self.rsm.leader",
+                """
+                if request.op.kind == "get":
+                    return self.store.apply(request.op)
+                leader = self.rsm.leader
+                """,
+            ),
+        ),
+        ("test_no_progress_in_minority",),
+    ),
+    Mistake(
+        "KV1",
+        "the server that leads answers Gets by itself",
+        "It may not know that it leads no longer.",
+        (
+            Edit(
+                SERVER,
+                "if request.route == HERE or leader is None or leader == self.host.name:",
+                """
+                if request.op.kind == "get" and leader == self.host.name:
+                    return self.store.apply(request.op)
+                if request.route == HERE or leader is None or leader == self.host.name:
+                """,
+            ),
+        ),
+        ("test_server_that_was_cut_off", "test_server_that_slept"),
+    ),
+    Mistake(
+        "KV8",
+        "a write is answered before it is decided",
+        "It may never be.",
+        (
+            Edit(
+                SERVER,
+                """
+                if request.route == HERE or leader is None or leader == self.host.name:
+                    return self._submit(request.op)
+                """,
+                """
+                if request.route == HERE or leader is None or leader == self.host.name:
+                    result = self._submit(request.op)
+                    return result if request.op.kind == "get" else Done()
+                """,
+            ),
+        ),
+        ("test_dead_majority",),
+    ),
+    Mistake(
+        "KV4",
+        "duplicates are looked for when a request comes, and not when it is executed",
+        "Two servers propose it, and it is executed twice.",
+        (
+            Edit(
+                STORE,
+                """
+                if self.was_executed(op):
+                    return Done()
+                new = old + op.value if op.kind == "append" else op.value
+                """,
+                'new = old + op.value if op.kind == "append" else op.value',
+            ),
+        ),
+        ("test_two_servers_propose_one_operation", "test_sequences_unreliable"),
+    ),
+    Mistake(
+        "KV5",
+        "only the newest client's duplicates are known",
+        "A retry that comes late is executed again.",
+        (Edit(STORE, "self.newest[op.client] = op.seq", "self.newest = {op.client: op.seq}"),),
+        ("test_late_retry_at_another_server",),
+    ),
+    Mistake(
+        "KV6",
+        "duplicates are known by their key",
+        "Another client's operation is taken for a duplicate.",
+        (
+            Edit(
+                STORE,
+                'return op.kind != "get" and op.seq <= self.newest.get(op.client, 0)',
+                'return op.kind != "get" and op.seq <= self.newest.get(op.key, 0)',
+            ),
+            Edit(STORE, "self.newest[op.client] = op.seq", "self.newest[op.key] = op.seq"),
+        ),
+        ("test_basic", "test_concurrent_appends_unreliable"),
+    ),
+    Mistake(
+        "",
+        "only the very last write of a client is known as a duplicate",
+        "A copy that was on its way for long is executed when the next write already was.",
+        (
+            Edit(
+                STORE,
+                'return op.kind != "get" and op.seq <= self.newest.get(op.client, 0)',
+                'return op.kind != "get" and op.seq == self.newest.get(op.client, 0)',
+            ),
+        ),
+        ("test_shared_keys_evil",),
+    ),
+    Mistake(
+        "KV20",
+        "all requests are remembered",
+        "Memory grows with each operation.",
+        (
+            Edit(
+                STORE,
+                "self.newest[op.client] = op.seq",
+                """
+                self.newest[op.client] = op.seq
+                self.newest[op.client << 64 | op.seq] = op.seq
+                """,
+            ),
+        ),
+        ("test_memory_grows_with_clients_only",),
+    ),
+    Mistake(
+        "KV27",
+        "a clerk stays with one server",
+        "That may be dead.",
+        (Edit(CLERK, "self._asked = (self._asked + 1) % len(self.servers)", "pass"),),
+        ("test_clerk_asks_others", "test_servers_die"),
+    ),
+    Mistake(
+        "",
+        "a retry is a new request",
+        "It is executed again.",
+        (
+            Edit(
+                CLERK,
+                "await self.host.sleep(pause)",
+                """
+                self.seq += 1
+                op = Op(kind, self.client, self.seq, key, value)
+                await self.host.sleep(pause)
+                """,
+            ),
+        ),
+        ("test_concurrent_appends_unreliable", "test_late_retry_at_another_server"),
+    ),
+    Mistake(
+        "",
+        "a clerk is known by its name",
+        "When it restarts and counts from 1 again, what it asks is taken for duplicates.",
+        (
+            Edit(
+                CLERK,
+                "self.client = host.random.getrandbits(62)",
+                'self.client = int.from_bytes(host.name.encode()[-7:], "big")',
+            ),
+        ),
+        ("test_clerk_restarts",),
+    ),
+]
+
+MISTAKES = [*ACCEPTORS, *PROPOSERS, *LEARNERS, *FORGETTING, *REPLICAS, *SERVICE]
