@@ -110,10 +110,8 @@ class Cluster(ABC):
         """Waits so long."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Runs a coroutine of the test beside it. Await the task, or cancel it: nobody else hears of its exception."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        task.add_done_callback(lambda task: task.cancelled() or task.exception())  # else an interrupted run shows it
-        return task
+        """Runs a coroutine of the test beside it. Await the task, or cancel it."""
+        return asyncio.get_running_loop().create_task(coroutine)
 
     async def gather(self, *coroutines: Coroutine[Any, Any, T]) -> list[T]:
         """Runs coroutines side by side and returns their results, in order. The first exception ends them all."""

@@ -104,6 +104,9 @@ class Runner:
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
+                except asyncio.CancelledError:  # interrupted: what becomes of the test's own tasks matters no more
+                    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+                    raise
                 except Exception as error:
                     failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
