@@ -3,8 +3,17 @@
 PACKAGE is a lab, such as lab1_pbservice; its `roles.ROLES` has the ROLE, a coroutine function that gets a host and
 the arguments. NAME is the name of the new server, and NET the folder of socket files. For example:
 
-    python -m common.main lab1_pbservice viewserver vs /tmp/net
-    python -m common.main lab1_pbservice pbserver pb-1 /tmp/net viewserver='"vs"'
+    .venv/bin/python -m common.main lab1_pbservice viewserver vs /tmp/net &
+    .venv/bin/python -m common.main lab1_pbservice pbserver pb-1 /tmp/net viewserver='"vs"' &
+    .venv/bin/python -m common.main lab1_pbservice clerk ck-1 /tmp/net viewserver='"vs"' &
+
+Nobody reaches anybody until there are links (common/links.py); `ln -f` makes one, again after each restart of its end:
+
+    ln -f /tmp/net/vs/vs /tmp/net/pb-1/vs       # pb-1 can call vs
+    ln -f /tmp/net/vs/vs /tmp/net/ck-1/vs       # ck-1 can call vs
+    ln -f /tmp/net/pb-1/pb-1 /tmp/net/ck-1/pb-1 # ck-1 can call pb-1
+
+Then any MessagePack-RPC client can ask the clerk, at the host and port in /tmp/net/ck-1/ck-1, for `Put("k", "v")`.
 """
 
 import asyncio
@@ -129,6 +138,8 @@ def main() -> NoReturn:
         run(*parse(sys.argv[1:]))
     except BadUsage as error:
         sys.exit(f"common.main: {error}")
+    except OSError as error:
+        sys.exit(f"common.main: expected to be able to write socket files: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 
