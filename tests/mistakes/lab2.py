@@ -556,7 +556,7 @@ FORGETTING = [
                 "self.highest = max(self.highest, seq)",
             ),
         ),
-        ("test_lost_memory", "test_server_that_lost_its_memory"),
+        ("test_peer_that_lost_its_memory", "test_lost_memory", "test_server_that_lost_its_memory"),
     ),
 ]
 
