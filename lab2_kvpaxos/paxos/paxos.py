@@ -207,6 +207,7 @@ class Paxos:
             reply = await self.host.call(self.peers[peer], request, timeout=PEER_TIMEOUT)
         except CallFailed:
             self.core.give_back(peer, news)
+            self._after()  # this may have been the last proposal that could carry them
             return False
         finally:
             self._on_the_way[peer] -= 1
