@@ -8,7 +8,6 @@ asked before each call, by one `stat` of the link: no file, no call; another fil
 import asyncio
 import inspect
 import itertools
-import math
 import os
 import socket
 import sys
@@ -417,7 +416,7 @@ async def ask_once(endpoint: links.Endpoint, request: Request[R], timeout: float
     """One call on a connection of its own, by someone who knows where the server listens (the harness, a tool)."""
     client = Client(endpoint)
     try:
-        return await client.ask(request, math.inf if timeout is None else timeout)
+        return await client.ask(request, timeout)
     finally:
         client.close()
         await asyncio.sleep(0)  # the loop closes the socket in its next turn, and there may be none after us
