@@ -4,7 +4,7 @@ The graded tests know these and nothing else. What a lab's servers say to each o
 servers, is the lab's own affair and stands in that lab's `messages.py`.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from common.wire import Record, Reply, Request
 
@@ -150,3 +150,94 @@ class Submit(Request[Place]):
 
 class GetApplied(Request[Applied]):
     """The list as this replica has it now. It asks nobody else."""
+
+
+# --- lab 3: the shard master -----------------------------------------------------------------------------------------
+# A clerk of the shard master is a process too (role `masterclerk`), asked one thing at a time. A master itself answers
+# `Min`, so that the tests can see that it forgets what is over.
+
+
+DEFAULT_SHARDS: Final = 10
+"""Shards, where the shard masters are not started with another number."""
+NOBODY: Final = 0
+"""Stands for the group that does not exist. Groups are numbered from 1."""
+
+
+class Config(Record):
+    """A configuration: which group has which shard, and which servers a group has.
+
+    `shards[s]` is the group of shard s. Configuration 0 has no groups, and all its shards belong to `NOBODY`.
+    """
+
+    num: int
+    shards: list[int]
+    groups: dict[int, list[str]]
+
+
+class Join(Request[Done]):
+    """A group comes, with these servers, and gets its share. Nothing changes if the group is there already.
+
+    As long as there are groups, every shard belongs to one, no group has two shards more than another, and as few
+    shards as possible change hands.
+    """
+
+    gid: int
+    servers: list[str]
+
+
+class Leave(Request[Done]):
+    """A group goes, and its shards get to the others. Nothing changes if the group is not there."""
+
+    gid: int
+
+
+class Move(Request[Done]):
+    """A shard gets to a group. No other shard changes hands. Nothing changes if there is no such shard or group."""
+
+    shard: int
+    gid: int
+
+
+class Query(Request[Config]):
+    """The configuration of this number; the newest if `num` is -1 or higher than any.
+
+    The newest is one that has all changes in it that were answered before it was asked for.
+    """
+
+    num: int
+
+
+# --- lab 3: the sharded key/value service ----------------------------------------------------------------------------
+# Its servers read the configurations from the masters, and give shards to each other. Nobody tells them to.
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The shard of a key, of so many: by its first byte. The empty key is in shard 0."""
+    return key.encode()[0] % shards if key else 0
+
+
+class Shard(Record):
+    """What a group has of a shard.
+
+    serving: it executes operations on it. arriving: the shard is the group's by the configuration, but the data is not
+    here yet. leaving: the shard is another's, and the data is kept until that one has it for certain; nothing is
+    executed. gone: nothing of it is here.
+    """
+
+    shard: int
+    state: Literal["serving", "arriving", "leaving", "gone"]
+    since: int
+    """The number of the configuration that brought about this state, or that it is to be finished for."""
+    keys: int
+    """Keys that are here."""
+
+
+class Shards(Reply):
+    """The state of every shard, in their order, in the configuration `num`."""
+
+    num: int
+    shards: list[Shard]
+
+
+class GetShards(Request[Shards]):
+    """What this server of a group has of each shard, as far as it has got in its log. It asks nobody else."""
