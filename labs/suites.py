@@ -21,6 +21,8 @@ SUITES: Final = (
     Suite("paxos", "lab2", "lab2_kvpaxos", "Paxos"),
     Suite("paxosrsm", "lab2", "lab2_kvpaxos", "The replicated state machine on Paxos"),
     Suite("kvpaxos", "lab2", "lab2_kvpaxos", "The key/value service on Paxos"),
+    Suite("shardmaster", "lab3", "lab3_shardkv", "The shard master"),
+    Suite("shardkv", "lab3", "lab3_shardkv", "The sharded key/value service"),
 )
 
 

@@ -1,0 +1,1 @@
+"""The shard master: which group has which shard, in numbered configurations."""
