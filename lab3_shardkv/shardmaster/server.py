@@ -1,0 +1,58 @@
+"""A shard master: one replica of the configurations. Every change goes through the log, and so does every Query that
+may be for the newest configuration. One that is there already never changes, so any master gives it at once.
+
+Masters are not asked often, so there is no need to find out who leads: whoever is asked proposes. A clerk that gets no
+answer asks another, so an operation may get into the log twice, and is executed once.
+"""
+
+import asyncio
+from typing import Any
+
+from common.host import Host
+from common.protocol import DEFAULT_SHARDS, Done, Min, Number
+from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
+from lab3_shardkv.shardmaster.core import Configurations
+from lab3_shardkv.shardmaster.messages import Execute, Found, GetConfig, Op, Unknown
+
+
+class ShardMaster:
+    """One replica."""
+
+    def __init__(self, host: Host, servers: list[str], shards: int = DEFAULT_SHARDS) -> None:
+        self.host = host
+        self.configurations = Configurations(shards)
+        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self.configurations, Op)
+        self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
+        """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
+
+    async def run(self) -> None:
+        """Serves."""
+        await self.host.serve(
+            {**self.rsm.handlers, Execute: self.execute, GetConfig: self.get_config, Min: self.lowest}
+        )
+
+    def execute(self, request: Execute) -> Any:
+        """A clerk wants an operation executed. The reply may be one to come."""
+        op = request.op
+        if self.configurations.was_executed(op):
+            return Done()
+        config = self.configurations.find(op.number) if op.kind == "query" else None
+        return self._submit(op) if config is None else Found(config)
+
+    def _submit(self, op: Op) -> "asyncio.Future[Any]":
+        seq, result = self._submitted.get(op.client, (0, None))
+        if result is None or seq != op.seq or result.done():
+            result = self.rsm.submit(op)
+            self._submitted[op.client] = (op.seq, result)
+            result.add_done_callback(lambda _: self._submitted.pop(op.client, None))
+        return result
+
+    def get_config(self, request: GetConfig) -> Found | Unknown:
+        """Somebody wants a configuration, if it is here."""
+        newest = self.configurations.configs[-1]
+        config = newest if request.num == -1 else self.configurations.find(request.num)
+        return Unknown(newest.num) if config is None else Found(config)
+
+    def lowest(self, request: Min) -> Number:
+        """The tests want to see that the log is forgotten."""
+        return Number(self.rsm.paxos.min())
