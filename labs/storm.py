@@ -18,14 +18,16 @@ PAUSE: Final = (0.1, 1.2)
 class Storm:
     """What befalls some servers of a test: re-partitions, one-way cuts, loss, duplicates, delays, pauses, deaths.
 
-    How often each of them comes is drawn from the seed, too, so that some storms are all of one kind. A majority of
-    the servers is alive and awake at every moment.
+    How often each of them comes is drawn from the seed, too, so that some storms are all of one kind. Of each group of
+    servers a majority is alive and awake at every moment; links fail within groups and between them.
     """
 
-    def __init__(self, cluster: Cluster, servers: Sequence[str], deaths: int = 0) -> None:
+    def __init__(self, cluster: Cluster, *groups: Sequence[str], deaths: int = 0) -> None:
         self.cluster = cluster
-        self.servers = list(servers)
+        self.groups = [list(group) for group in groups]
+        self.servers = [name for group in self.groups for name in group]
         self.deaths = deaths
+        """Servers that die, and not more than all the groups together can do without."""
         self.random = Random(f"storm {cluster.seed}")
         self._asleep: dict[str, float] = {}
         """Paused servers, and when they wake."""
@@ -83,18 +85,24 @@ class Storm:
             self.cluster.tap(name, faults)
 
     def _pause(self) -> None:
-        if self._may_lose_one():
-            name = self.random.choice([name for name in self.survivors if name not in self._asleep])
+        if dispensable := self._dispensable():
+            name = self.random.choice(dispensable)
             self._asleep[name] = self.cluster.now() + self.random.uniform(*PAUSE)
             self.cluster.pause(name)
 
     async def _kill(self) -> None:
-        if not self._may_lose_one():
+        if not self._dispensable():
             self._wake(until=float("inf"))
-        await self.cluster.kill(self.random.choice([name for name in self.survivors if name not in self._asleep]))
+        await self.cluster.kill(self.random.choice(self._dispensable()))
 
-    def _may_lose_one(self) -> bool:
-        return len(self.survivors) - len(self._asleep) - 1 > len(self.servers) // 2
+    def _dispensable(self) -> list[str]:
+        """The servers without any one of which a majority of its group is still alive and awake."""
+        dispensable: list[str] = []
+        for group in self.groups:
+            awake = [name for name in group if self.cluster.running(name) and name not in self._asleep]
+            if len(awake) - 1 > len(group) // 2:
+                dispensable += awake
+        return dispensable
 
     def _wake(self, until: float) -> None:
         for name in [name for name, wakes in self._asleep.items() if wakes <= until]:

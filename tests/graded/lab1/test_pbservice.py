@@ -6,31 +6,28 @@ test says itself.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 from common.protocol import PING_INTERVAL, GetView, View
+from labs.asking import ANSWER_WITHIN, Asking, append_tokens
 from labs.cluster import Clerk, Cluster, NotInTime
 from labs.faults import UNRELIABLE, Faults
 from labs.grading import check_appends, expect_equal, graded, token
 
 SUITE = "pbservice"
 
-T = TypeVar("T")
-
 VIEW_WITHIN: Final = 5.0
 """Seconds in which the view has to follow what happened. The original gave it 1 to 1.5."""
-ANSWER_WITHIN: Final = 10.0
-"""Seconds in which an operation has to be answered that nothing stands in the way of."""
 A_WHILE: Final = 1.5
 """Seconds in which an answer that must not come would have come."""
 
 
-class Service:
+class Service(Asking):
     """A view server, the servers that it watches over, and clerks."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+        super().__init__(cluster)
         self.servers: list[str] = []
         self._probes = 0
 
@@ -65,6 +62,10 @@ class Service:
     async def view(self) -> View:
         """What the view server says."""
         return await self.cluster.call("vs", GetView())
+
+    async def situation(self) -> str:
+        """What the view server says."""
+        return str(await self.view())
 
     async def until(self, condition: Callable[[View], bool], what: str) -> View:
         """Waits for a view."""
@@ -125,42 +126,6 @@ class Service:
         for name in self.cluster.names:
             if name not in (ck.name, server):
                 self.cluster.cut(ck.name, name)
-
-    # --- operations --------------------------------------------------------------------------------------------------
-
-    async def get(self, ck: Clerk, key: str) -> str:
-        """A Get that has to be answered soon."""
-        return await self.answer(ck.get(key), f'Get("{key}") by {ck.name}')
-
-    async def put(self, ck: Clerk, key: str, value: str) -> None:
-        """A Put that has to be answered soon."""
-        await self.answer(ck.put(key, value), f'Put("{key}", …) by {ck.name}')
-
-    async def append(self, ck: Clerk, key: str, value: str) -> None:
-        """An Append that has to be answered soon."""
-        await self.answer(ck.append(key, value), f'Append("{key}", …) by {ck.name}')
-
-    async def check(self, ck: Clerk, key: str, expected: str, hint: str = "") -> None:
-        """A Get that has to be answered soon, with this value."""
-        expect_equal(f'Get("{key}") by {ck.name}', await self.get(ck, key), expected, hint)
-
-    async def answer(self, operation: Coroutine[Any, Any, T], what: str) -> T:
-        """The operation's result. Raises `NotInTime`, which says what was asked, if it does not come soon."""
-        return await self.finish(self.cluster.spawn(operation), what)
-
-    async def finish(self, task: "asyncio.Task[T]", what: str) -> T:
-        """The result of an operation under way, which has to come soon."""
-        within = ANSWER_WITHIN * self.cluster.patience
-        if not await self.cluster.finishes(task, within):
-            task.cancel()
-            raise NotInTime(f"{what} was not answered within {within:g} s: {await self.view()}")
-        return task.result()
-
-
-async def append_tokens(ck: Clerk, client: int, key: str, count: int) -> None:
-    """Appends the tokens 0 to count - 1 of a client."""
-    for number in range(count):
-        await ck.append(key, token(client, number))
 
 
 # --- the fifteen of 2015 ---------------------------------------------------------------------------------------------

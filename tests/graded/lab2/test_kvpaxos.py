@@ -6,30 +6,24 @@ test says itself.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from labs.cluster import Clerk, Cluster, NotInTime
+from labs.asking import A_WHILE, ANSWER_WITHIN, Asking, append_tokens, use_shared_keys
+from labs.cluster import Clerk, Cluster
 from labs.faults import EVIL, UNRELIABLE, Faults
 from labs.grading import check_appends, expect_equal, graded, token
 from labs.storm import Storm
 
 SUITE = "kvpaxos"
 
-T = TypeVar("T")
-
-ANSWER_WITHIN: Final = 10.0
-"""Seconds in which an operation has to be answered while a majority of the servers can be reached."""
-A_WHILE: Final = 1.0
-"""Seconds in which an answer that must not come would have come."""
 MEGABYTE: Final = 1_000_000
 
 
-class Service:
-    """The servers of one test, and its clerks."""
+class Service(Asking):
+    """The servers of one test, and its clerks. A majority of the servers has to answer what nothing holds up."""
 
     def __init__(self, cluster: Cluster, count: int) -> None:
-        self.cluster = cluster
+        super().__init__(cluster)
         self.servers = [f"kv-{number}" for number in range(count)]
 
     @classmethod
@@ -81,54 +75,6 @@ class Service:
             self.cluster.partition(*groups)
             await self.cluster.sleep(random.uniform(0.0, 0.2))
         self.cluster.partition(self.servers)
-
-    # --- operations --------------------------------------------------------------------------------------------------
-
-    async def get(self, ck: Clerk, key: str) -> str:
-        """A Get that has to be answered soon."""
-        return await self.answer(ck.get(key), f'Get("{key}") by {ck.name}')
-
-    async def put(self, ck: Clerk, key: str, value: str) -> None:
-        """A Put that has to be answered soon."""
-        await self.answer(ck.put(key, value), f'Put("{key}", …) by {ck.name}')
-
-    async def append(self, ck: Clerk, key: str, value: str) -> None:
-        """An Append that has to be answered soon."""
-        await self.answer(ck.append(key, value), f'Append("{key}", …) by {ck.name}')
-
-    async def check(self, ck: Clerk, key: str, expected: str, hint: str = "") -> None:
-        """A Get that has to be answered soon, with this value."""
-        expect_equal(f'Get("{key}") by {ck.name}', await self.get(ck, key), expected, hint)
-
-    async def check_same(self, clerks: list[Clerk], key: str) -> str:
-        """A Get by each of these clerks, one after the other. Nobody writes, so all have to be told the same."""
-        value = await self.get(clerks[0], key)
-        for ck in clerks[1:]:
-            await self.check(ck, key, value, f"that is what {clerks[0].name} was told a moment before")
-        return value
-
-    async def answer(self, operation: Coroutine[Any, Any, T], what: str) -> T:
-        """The operation's result. Raises `NotInTime`, which says what was asked, if it does not come soon."""
-        return await self.finish(self.cluster.spawn(operation), what)
-
-    async def finish(self, task: "asyncio.Task[T]", what: str, within: float = ANSWER_WITHIN) -> T:
-        """The result of an operation under way, which has to come soon."""
-        within *= self.cluster.patience
-        if not await self.cluster.finishes(task, within):
-            task.cancel()
-            raise NotInTime(f"{what} was not answered within {within:g} s")
-        return task.result()
-
-    async def unanswered(self, task: "asyncio.Task[Any]", what: str, hint: str, within: float = A_WHILE) -> None:
-        """For a while, the operation may not be answered."""
-        if await self.cluster.finishes(task, within):
-            raise AssertionError(f"{what} was answered ({task.result()!r}), though {hint}")
-
-
-async def append_tokens(ck: Clerk, client: int, key: str, count: int) -> None:
-    """Appends the tokens 0 to count - 1 of a client."""
-    for number in range(count):
-        await ck.append(key, token(client, number))
 
 
 # --- the thirteen of 2015 --------------------------------------------------------------------------------------------
@@ -835,22 +781,6 @@ async def test_any_text(cluster: Cluster) -> None:
 # --- everything at once ----------------------------------------------------------------------------------------------
 
 
-async def use_shared_keys(cluster: Cluster, ck: Clerk, over: asyncio.Event) -> None:
-    """Gets, Puts and Appends to three keys that other clerks use, too."""
-    random = cluster.random
-    number = 0
-    while not over.is_set():
-        number += 1
-        key, kind = random.choice("abc"), random.random()
-        if kind < 0.4:
-            await ck.get(key)
-        elif kind < 0.5:
-            await ck.put(key, f"{ck.name}:{number} ")
-        else:
-            await ck.append(key, f"{ck.name}:{number} ")
-        await cluster.sleep(random.uniform(0.0, 0.06))
-
-
 @graded(part="B+", points=1, within=120.0)
 async def test_shared_keys_evil(cluster: Cluster) -> None:
     """Clients that share keys; lost, doubled and reordered messages.
@@ -862,7 +792,7 @@ async def test_shared_keys_evil(cluster: Cluster) -> None:
     service.tap(EVIL)
     clerks = [await service.clerk(f"ck-{client}") for client in range(5)]
     over = asyncio.Event()
-    busy = [cluster.spawn(use_shared_keys(cluster, ck, over)) for ck in clerks]
+    busy = [cluster.spawn(use_shared_keys(ck, over)) for ck in clerks]
     await cluster.sleep(4.0)
     over.set()
     for ck, task in zip(clerks, busy, strict=True):
@@ -880,7 +810,7 @@ async def test_servers_in_a_storm(cluster: Cluster) -> None:
     storm = Storm(cluster, service.servers, deaths=cluster.random.randrange(3))
     clerks = [await service.clerk(f"ck-{client}") for client in range(5)]
     over = asyncio.Event()
-    busy = [cluster.spawn(use_shared_keys(cluster, ck, over)) for ck in clerks]
+    busy = [cluster.spawn(use_shared_keys(ck, over)) for ck in clerks]
     await storm.rage(6.0)
     over.set()
     for ck, task in zip(clerks, busy, strict=True):
