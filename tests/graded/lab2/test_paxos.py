@@ -25,6 +25,8 @@ A_WHILE: Final = 1.0
 """Seconds in which something that must not happen would have happened."""
 STEP: Final = 0.3
 """Seconds that a request takes where links have to be cut between two phases."""
+UNDER_WAY: Final = 0.1
+"""Seconds after a partition in which calls that were under way may still be answered."""
 MEGABYTE: Final = 1_000_000
 
 
@@ -576,6 +578,7 @@ async def switch(cluster: Cluster, peers: Peers, unreliable: bool) -> None:
             for name in peers.names:
                 cluster.tap(name, UNRELIABLE)
         part(cluster, "012", "34")
+        await cluster.sleep(UNDER_WAY)
         for number in range(5) if unreliable else (0, 3):
             await peers.propose(number, seq, f"{seq} by px-{number}")
         await peers.until_decided(seq, count=3)
