@@ -166,7 +166,8 @@ NOBODY: Final = 0
 class Config(Record):
     """A configuration: which group has which shard, and which servers a group has.
 
-    `shards[s]` is the group of shard s. Configuration 0 has no groups, and all its shards belong to `NOBODY`.
+    `shards[s]` is the group of shard s. Configuration 0 has no groups, and all its shards belong to `NOBODY`. Each
+    change makes one more, whose number is one higher; what changes nothing makes none.
     """
 
     num: int

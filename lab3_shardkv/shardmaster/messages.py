@@ -1,4 +1,4 @@
-"""What clerks say to masters, and what everybody may ask a master about the configurations that it has."""
+"""What clerks say to masters, masters pass to each other, and everybody may ask a master about what it has."""
 
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Execute(Request[Done | Found]):
     """Executes an operation once, however often it is asked, and wherever."""
 
     op: Op
+    passed_on: bool = False
+    """By a master, to the one that leads as far as it knows: whoever gets it sees to it itself."""
 
 
 class GetConfig(Request[Found | Unknown]):

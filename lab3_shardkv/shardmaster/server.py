@@ -1,18 +1,22 @@
 """A shard master: one replica of the configurations. Every change goes through the log, and so does every Query that
 may be for the newest configuration. One that is there already never changes, so any master gives it at once.
 
-Masters are not asked often, so there is no need to find out who leads: whoever is asked proposes. A clerk that gets no
-answer asks another, so an operation may get into the log twice, and is executed once.
+Any master takes any request, and passes it on to the one that leads; if that does not answer, it proposes the operation
+itself. A clerk that gets no answer asks another master. So an operation may get into the log twice, and is executed
+once.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
-from common.host import Host
+from common.host import CallFailed, Host
 from common.protocol import DEFAULT_SHARDS, Done, Min, Number
 from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
 from lab3_shardkv.shardmaster.core import Configurations
 from lab3_shardkv.shardmaster.messages import Execute, Found, GetConfig, Op, Unknown
+
+PASS_ON_TIMEOUT: Final = 0.3
+"""Seconds that the leader has to answer before another master proposes the operation itself."""
 
 
 class ShardMaster:
@@ -32,12 +36,23 @@ class ShardMaster:
         )
 
     def execute(self, request: Execute) -> Any:
-        """A clerk wants an operation executed. The reply may be one to come."""
+        """A clerk, or another master for a clerk, wants an operation executed. The reply may be one to come."""
         op = request.op
         if self.configurations.was_executed(op):
             return Done()
         config = self.configurations.find(op.number) if op.kind == "query" else None
-        return self._submit(op) if config is None else Found(config)
+        if config is not None:
+            return Found(config)
+        leader = self.rsm.leader
+        if request.passed_on or leader is None or leader == self.host.name:
+            return self._submit(op)
+        return self._pass_on(op, leader)
+
+    async def _pass_on(self, op: Op, leader: str) -> Any:
+        try:
+            return await self.host.call(leader, Execute(op, passed_on=True), timeout=PASS_ON_TIMEOUT)
+        except CallFailed:
+            return await self._submit(op)  # it may be decided for the leader, too; then ours is the repetition
 
     def _submit(self, op: Op) -> "asyncio.Future[Any]":
         seq, result = self._submitted.get(op.client, (0, None))
