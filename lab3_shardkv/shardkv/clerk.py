@@ -1,11 +1,11 @@
 """The clerk: finds the group that has a key's shard, and asks one server of it after the other."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from common.host import BadRequest, CallFailed, Host
 from common.protocol import NOBODY, Config, Value, shard_of
 from lab3_shardkv.shardkv.core import MAX_VALUE
-from lab3_shardkv.shardkv.messages import ELSEWHERE, PASS_ON, Execute, Leader, Op, TooLong, WrongGroup
+from lab3_shardkv.shardkv.messages import ELSEWHERE, PASS_ON, Execute, Kind, Leader, Op, TooLong, WrongGroup
 from lab3_shardkv.shardmaster.clerk import News
 
 OPERATION_TIMEOUT: Final = 1.0
@@ -41,13 +41,13 @@ class Clerk:
         """Adds `value` to the end of the value of `key`. Raises `BadRequest` if that gets too long."""
         await self._write("append", key, value)
 
-    async def _write(self, kind: Literal["put", "append"], key: str, value: str) -> None:
+    async def _write(self, kind: Kind, key: str, value: str) -> None:
         if len(value) > MAX_VALUE or isinstance(await self._ask(kind, key, value), TooLong):
             raise BadRequest(
                 f"expected values of at most {MAX_VALUE} characters, that of {key[:100]!r} would be longer"
             )
 
-    async def _ask(self, kind: Literal["get", "put", "append"], key: str, value: str) -> Any:
+    async def _ask(self, kind: Kind, key: str, value: str) -> Any:
         self.seq += 1
         op = Op(kind, self.client, self.seq, key, value)  # the same at each try, so that it is executed once
         route = ELSEWHERE
@@ -89,3 +89,14 @@ class Clerk:
 
     async def _rest(self, seconds: float) -> None:
         await self.host.sleep(seconds * (0.5 + self.host.random.random()))
+
+
+class Spread(Clerk):
+    """A client for measurements, whose keys are in one shard or in all: a load's keys all begin alike."""
+
+    def __init__(self, host: Host, masters: list[str], prefix: str) -> None:
+        super().__init__(host, masters)
+        self._prefix = prefix
+
+    async def _ask(self, kind: Kind, key: str, value: str) -> Any:
+        return await super()._ask(kind, self._prefix + key if self._prefix else key[::-1], value)

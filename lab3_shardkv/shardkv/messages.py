@@ -5,13 +5,15 @@ from typing import Final, Literal
 from common.protocol import Config, Done, Value
 from common.wire import Record, Reply, Request
 
+Kind = Literal["get", "put", "append"]
+
 # --- a group's log ---------------------------------------------------------------------------------------------------
 
 
 class Op(Record, tag=True):
     """A clerk's operation. `seq` counts the operations of a client from 1, and stays the same at each try."""
 
-    kind: Literal["get", "put", "append"]
+    kind: Kind
     client: int
     seq: int
     key: str

@@ -2,4 +2,4 @@
 
 from typing import Final
 
-MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos")
+MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos", "shardkv")
