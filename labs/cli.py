@@ -77,6 +77,34 @@ def test(**options: object) -> int:
 
 
 @lab.command()
+@click.argument("name", metavar="LAB")
+@click.argument("folder", type=EXISTING_FOLDER, metavar="DIR")
+def new(name: str, folder: Path) -> int:
+    """Make a starting point for LAB in DIR: the assignment, and a skeleton to fill in.
+
+    \b
+    lab new lab1 mine                    makes mine/lab1_pbservice
+    lab test lab1 --submission mine      everything fails, and says what is still to be written
+    """
+    from labs import handout
+
+    package = handout.new(name, folder)
+    click.echo(f"{package} is there; begin with {package / 'README.md'}, then: lab test {name} --submission {folder}")
+    return PASSED
+
+
+@lab.command("handout")
+@click.argument("folder", type=EXISTING_FOLDER, metavar="DIR")
+def handout_(folder: Path) -> int:
+    """Make a repository for students in DIR: assignments, skeletons, graded tests and the ./lab command."""
+    from labs import handout
+
+    handout.handout(folder)
+    click.echo(f"{folder} is ready for students; begin with {folder / 'README.md'}")
+    return PASSED
+
+
+@lab.command()
 @click.option("-n", "workers", type=click.IntRange(min=0), default=4, show_default=True, help="Tests at once.")
 @click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds for each graded test.")
 def check(workers: int, seeds: int) -> int:
@@ -84,6 +112,45 @@ def check(workers: int, seeds: int) -> int:
     from labs import checking
 
     return checking.run(workers, seeds)
+
+
+@lab.command()
+@click.argument("targets", nargs=-1, metavar="[LAB, SUITE, KIND or NAME]...")
+@click.option(
+    "--world",
+    type=click.Choice(["process", "sim", "both"]),
+    default="sim",
+    show_default=True,
+    help="Real processes, the simulation with virtual time, or both.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Simulate each test with up to N seeds: fewer where it notices the mistake nearly always.",
+)
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Run each test N times in real processes."
+)
+@click.option("--all-tests", is_flag=True, help="A look at the other tests of the same suites, too.")
+@click.option("-n", "workers", type=click.IntRange(min=1), metavar="WORKERS", help="Processes that measure.")
+@click.option("--json", "json", type=NEW_FILE, metavar="FILE", help="Write what came of it as JSON.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a heat map as a page of HTML.")
+@click.option("--markdown", type=NEW_FILE, metavar="FILE", help="Write the tables as Markdown.")
+@click.option("--tables", "folder", type=EXISTING_FOLDER, metavar="DIR", help="Other tables than the project's.")
+def mistakes(**options: object) -> int:
+    """Plant mistakes in the reference one by one, and show which graded tests notice them.
+
+    \b
+    lab mistakes                      all of them, in the simulation
+    lab mistakes lab1 --world both    one lab, in both worlds
+    lab mistakes PX5 "promise"        a kind of mistake; a part of a name
+    """
+    from labs.mistakes import command
+
+    return command.run(command.Request(**options))  # type: ignore[arg-type]
 
 
 @lab.command()

@@ -1,0 +1,245 @@
+"""`lab mistakes`: makes the mistakes of the tables one by one, on all cores, and shows which test notices which."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from labs.display import Terminal
+from labs.mistakes import Kind, Mistake, load_all, load_kinds, measuring, odds
+from labs.mistakes.document import document
+from labs.mistakes.measuring import Job, Subject, Tally
+from labs.mistakes.page import page
+from labs.mistakes.results import Matrix, matrix
+from labs.mistakes.table import tables
+from labs.places import is_checkout, root
+from labs.process import leftovers
+from labs.running import World
+from labs.suites import SUITES
+from labs.usage import FAILED, INTERRUPTED, PASSED, BadUsage
+
+WIDTH: Final = 120
+"""Characters in a line where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `lab mistakes` was asked for."""
+
+    targets: tuple[str, ...] = ()
+    """Labs, suites, kinds such as VS1, or parts of a mistake's name. None: all mistakes."""
+    world: str = "sim"
+    seeds: int = odds.SEEDS
+    repeat: int = 1
+    all_tests: bool = False
+    workers: int | None = None
+    folder: Path | None = None
+    """Where the tables are, unless they are the project's."""
+    json: Path | None = None
+    html: Path | None = None
+    markdown: Path | None = None
+
+
+def run(request: Request) -> int:
+    """Measures, shows, and writes what was asked for. Returns the exit status. Raises `BadUsage`."""
+    if not is_checkout():
+        raise BadUsage("lab mistakes needs a checkout of the project: the tables of mistakes are not installed")
+    _check_outputs(request)
+    folder = request.folder or root() / "tests" / "mistakes"
+    chosen = choose(folder, request.targets)
+    worlds: tuple[World, ...] = ("sim", "process") if request.world == "both" else (_world(request.world),)
+    console = Terminal(width=None if sys.stdout.isatty() else WIDTH)
+    found: list[Subject] = []
+    interrupted = False
+    with _interruptible():
+        try:
+            for world in worlds:
+                these = [
+                    subject
+                    for lab, mistakes in chosen.items()
+                    for subject in measuring.subjects(
+                        lab, mistakes, world, request.seeds if world == "sim" else request.repeat, request.all_tests
+                    )
+                ]
+                found += these
+                Measurement(console, world, these, request.workers).run()
+        except KeyboardInterrupt:
+            interrupted = True
+    kinds = load_kinds(folder)
+    came = matrix(found, kinds, interrupted)
+    for table in tables(came):
+        console.print(table)
+    _write(request, came, kinds, chosen)
+    if interrupted:
+        console.print(Text("interrupted: what was measured before is what you see", "red"))
+        return INTERRUPTED
+    return PASSED if came.is_good else FAILED
+
+
+def choose(folder: Path, targets: tuple[str, ...]) -> dict[str, list[Mistake]]:
+    """The mistakes that are meant, by lab, as the tables list them. Raises `BadUsage` if a target means none."""
+    there = load_all(folder)
+    if not there:
+        raise BadUsage(f"expected tables of mistakes (lab1.py, …) in {folder}, found none")
+    unknown = [target for target in targets if not _meant(there, target)]
+    if unknown:
+        raise BadUsage(f"expected a lab, a suite, a kind such as VS1, or words of a mistake's name, got {unknown[0]!r}")
+    meant = {id(mistake) for target in targets for mistake in _meant(there, target)}
+    chosen = {lab: [m for m in mistakes if not targets or id(m) in meant] for lab, mistakes in there.items()}
+    return {lab: mistakes for lab, mistakes in chosen.items() if mistakes}
+
+
+def _meant(there: dict[str, list[Mistake]], target: str) -> list[Mistake]:
+    packages = {suite.lab: suite.package for suite in SUITES}
+    return [
+        mistake
+        for lab, mistakes in there.items()
+        for mistake in mistakes
+        if target in (lab, packages[lab], mistake.suite, mistake.student_bug) or target in mistake.name
+    ]
+
+
+def _world(name: str) -> World:
+    return "process" if name == "process" else "sim"
+
+
+def _check_outputs(request: Request) -> None:
+    for file in filter(None, (request.json, request.html, request.markdown)):
+        if not file.absolute().parent.is_dir():
+            raise BadUsage(f"expected a folder to write {file} into, but there is no {file.absolute().parent}")
+
+
+def _write(request: Request, came: Matrix, kinds: dict[str, Kind], chosen: dict[str, list[Mistake]]) -> None:
+    if request.json:
+        request.json.write_bytes(msgspec.json.format(msgspec.json.encode(came), indent=2) + b"\n")
+    if request.html:
+        request.html.write_text(page(came))
+    if request.markdown:
+        request.markdown.write_text(document(came, kinds, chosen))
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+class Measurement:
+    """All jobs of one world, on a pool of processes."""
+
+    def __init__(self, console: Terminal, world: World, subjects: list[Subject], workers: int | None) -> None:
+        self._console = console
+        self._world = world
+        self._subjects = subjects
+        cores = os.cpu_count() or 1
+        self._workers = workers or (cores if world == "sim" else 2 * cores)
+        self._runs = 0
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        """Does them. What was done is in the subjects, also if this ends with an exception."""
+        live = (
+            Live(get_renderable=self._now, console=self._console, transient=True, refresh_per_second=4)
+            if self._console.is_terminal
+            else nullcontext()
+        )
+        with TemporaryDirectory(prefix="lab-mistakes-") as folder, live:
+            try:
+                self._do_all(Path(folder))
+            finally:
+                left = leftovers.sweep(Path(folder).name, Path(folder))
+        if self._world == "process":
+            print(left.sentence())
+
+    def _do_all(self, folder: Path) -> None:
+        pool = ProcessPoolExecutor(
+            self._workers,
+            multiprocessing.get_context("spawn"),
+            initializer=measuring.prepare,
+            initargs=(folder, os.getpid()),
+        )
+        try:
+            self._work(pool)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown()
+
+    def _work(self, pool: ProcessPoolExecutor) -> None:
+        pending: dict[Future[list[Tally] | str], tuple[Subject, Job]] = {}
+
+        def submit(subject: Subject, jobs: list[Job]) -> None:
+            pending.update({pool.submit(measuring.do, job): (subject, job) for job in jobs})
+
+        for subject in self._subjects:
+            submit(subject, subject.begin())
+        while pending:
+            done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                subject, job = pending.pop(future)
+                try:
+                    came = future.result()
+                except BrokenExecutor:
+                    raise RuntimeError("a process that measured has died: out of memory?") from None
+                self._runs += sum(tally.runs for tally in came) if not isinstance(came, str) else 0
+                submit(subject, subject.take(job, came))
+                if not subject.waiting and not self._console.is_terminal:
+                    self._line(subject)
+
+    def _line(self, subject: Subject) -> None:
+        tallies = subject.tallies.values()
+        if subject.mistake is None:
+            (tally,) = tallies
+            if tally.caught:
+                self._console.print(f"the reference failed {tally.test} with seed {tally.first}: {tally.said}")
+            return
+        caught = ", ".join(f"{tally.test} {tally.caught} of {tally.runs}" for tally in tallies if tally.caught)
+        self._console.print(
+            f"{subject.lab} {subject.mistake.name}: {subject.error or caught or 'not noticed'}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+
+    def _now(self) -> RenderableType:
+        elapsed = time.monotonic() - self._began
+        mistakes = [subject for subject in self._subjects if subject.mistake]
+        reference = [subject for subject in self._subjects if not subject.mistake]
+        over: Callable[[list[Subject]], int] = lambda these: sum(not subject.waiting for subject in these)  # noqa: E731
+        uncaught = sum(
+            not subject.waiting and not any(tally.caught for tally in subject.tallies.values()) for subject in mistakes
+        )
+        head = Text.assemble(
+            (f"mistakes, {self._world} world", "bold"),
+            f"  {over(mistakes)} of {len(mistakes)}, reference {over(reference)} of {len(reference)} tests",
+            f"  {self._runs} runs, {self._runs / max(elapsed, 0.1):.0f} a second  {elapsed:.0f} s",
+            (f"  {uncaught} not noticed", "red") if uncaught else "",
+        )
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=max(len(self._subjects), 1), completed=over(self._subjects), width=60))
+        return Group(head, bar)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends it as a Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
