@@ -78,13 +78,19 @@ async def use_shared_keys(ck: Clerk, over: asyncio.Event, keys: Sequence[str] = 
     cluster = ck.cluster
     random = cluster.random
     number = 0
+
+    def draw() -> list[str]:
+        key, kind = random.choice(keys), random.random()
+        return ["get" if kind < 0.4 else "put" if kind < 0.5 else "append", key]
+
     while not over.is_set():
         number += 1
-        key, kind = random.choice(keys), random.random()
-        if kind < 0.4:
-            await ck.get(key)
-        elif kind < 0.5:
-            await ck.put(key, f"{ck.name}:{number} ")
-        else:
-            await ck.append(key, f"{ck.name}:{number} ")
+        operation: list[str] = cluster.choose(ck.name, draw, [])
+        match operation:
+            case ["get", key]:
+                await ck.get(key)
+            case ["put", key]:
+                await ck.put(key, f"{ck.name}:{number} ")
+            case ["append", key]:
+                await ck.append(key, f"{ck.name}:{number} ")
         await cluster.sleep(random.uniform(0.0, 0.06))

@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal, TypeVar, overload
 
+import msgspec
+
 from common.host import CallFailed
 from common.links import check_name
 from common.protocol import Append, Get, Put
@@ -25,6 +27,8 @@ T = TypeVar("T")
 
 POLL: Final = 0.02
 """Seconds between two looks at a condition that a test waits for."""
+ENOUGH_SEEDS: Final = 20
+"""In a batch of so many seeds, what is meant to happen sometimes should have happened."""
 
 
 class ServerStopped(AssertionError):
@@ -45,6 +49,24 @@ class Link:
     """The odds of the tap on this link, or None if no tap sits on it."""
     held: bool = False
     """The tap keeps every request back until the link is released."""
+
+
+class Mark(msgspec.Struct):
+    """Something that a test is meant to bring about sometimes, and whether it did."""
+
+    happened: bool
+    seeds: int
+    """In so many runs it should happen at least once."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the simulation saw on its links. In real processes nobody looks, and all of it stays 0."""
+
+    repeated: int = 0
+    """Requests that a clerk sent again, since the reply to the first had been lost."""
+    duplicates: int = 0
+    """Requests that reached a server a second time."""
 
 
 class Clerk:
@@ -93,11 +115,30 @@ class Cluster(ABC):
         self.patience = patience
         """By how much the bounds of waits are stretched on a slow machine. Protocol periods never are."""
         self.history = History()
+        self.seen = Seen()
+        self.marks: dict[str, Mark] = {}
         self.names: list[str] = []
         """Every server and clerk that was ever started, in that order."""
         self._links: dict[tuple[str, str], Link] = {}
         self._taps: dict[str, Faults] = {}
         """Taps on every link to a server, those from servers that start later included."""
+
+    def choose(self, of: str, draw: Callable[[], T], simplest: T) -> T:
+        """What `draw()` gives. A test makes its choices here that a failure may turn out not to need.
+
+        When a failing run of the simulation is shrunk, `simplest` is given instead wherever the failure stays, such as
+        [] for an operation that need not be. Both are values as JSON has them. `of` says who chooses, or what.
+        """
+        return draw()
+
+    def sometimes(self, what: str, happened: bool, seeds: int = ENOUGH_SEEDS) -> None:
+        """Says that this is meant to happen in some runs of the test, though not in each, and whether it did now.
+
+        If it happens in no run of a batch of at least so many seeds, the batch fails: then the test does not test what
+        it was written for. A single run never fails by it, nor does one in real processes.
+        """
+        mark = self.marks.setdefault(what, Mark(False, seeds))
+        mark.happened = mark.happened or happened
 
     # --- time --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 REORDER_WINDOW: Final = 0.05
 """Seconds by which a reordered message is held back at most, so that later ones overtake it."""
@@ -48,8 +48,20 @@ class Faults:
             self._held_back(random),
         )
 
+    @property
+    def simplest(self) -> Fate:
+        """The fate of a request to which nothing happens that need not happen."""
+        if self.request_lost >= 1.0:
+            return Fate((), False, 0.0)
+        return Fate((self.delay,) * (2 if self.duplicate >= 1.0 else 1), self.reply_lost >= 1.0, 0.0)
+
     def _held_back(self, random: Random) -> float:
         return random.random() * REORDER_WINDOW if random.random() < self.reorder else 0.0
+
+
+def as_json(fate: Fate) -> list[Any]:
+    """A fate as the JSON value that it is in a file."""
+    return [list(fate.copies), fate.reply_lost, fate.reply_delay]
 
 
 NONE: Final = Faults()

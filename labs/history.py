@@ -10,7 +10,7 @@ import msgspec
 OperationKind = Literal["get", "put", "append", "cas"]
 
 
-class Operation(msgspec.Struct, omit_defaults=True, rename={"return_": "return"}):
+class Operation(msgspec.Struct, omit_defaults=True, gc=False, rename={"return_": "return"}):
     """One operation of one client. Times are seconds on the run's one clock.
 
     `return_` is None while no reply has come: the operation may have been executed, or may yet be, or never.
@@ -38,6 +38,7 @@ class History:
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
         self.operations: list[Operation] = list(operations)
+        self._open: dict[int, Operation] = {}
         self._latest = -math.inf
 
     def __iter__(self) -> Iterator[Operation]:
@@ -50,12 +51,18 @@ class History:
         """Notes that a client asks for something. Pass what comes back to `end`."""
         operation = Operation(client, op, key, value, None, self._event(now))
         self.operations.append(operation)
+        self._open[id(operation)] = operation
         return operation
+
+    def in_flight(self) -> list[Operation]:
+        """The operations that were asked for and not answered yet, oldest first."""
+        return list(self._open.values())
 
     def end(self, operation: Operation, result: str | None, now: float) -> None:
         """Notes the answer."""
         operation.result = result
         operation.return_ = self._event(now)
+        self._open.pop(id(operation), None)
 
     def _event(self, now: float) -> float:
         self._latest = now if now > self._latest else math.nextafter(self._latest, math.inf)

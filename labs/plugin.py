@@ -129,6 +129,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--submission", metavar="DIR", help="test the lab packages in DIR instead of the reference")
     group.addoption("--out", metavar="DIR", help="the run's folder (default runs/<time>-<id>)")
     group.addoption(
+        "--sim-workers",
+        type=_at_least_one,
+        default=1,
+        metavar="N",
+        help="processes that share the seeds of a simulated test (default 1)",
+    )
+    group.addoption(
         "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
     )
 
@@ -153,7 +160,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run = Run.begin(config.getoption("out"))
     config.stash[RUN] = run
     config.stash[SETTINGS] = Settings.of(config)
-    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"))
+    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"), config.getoption("sim_workers"))
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -272,4 +279,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash[RUN]
     if run.folder.exists():
         left = leftovers.sweep(run.id, run.folder)
-        print(left.sentence(), file=sys.__stdout__, flush=True)
+        try:
+            print(left.sentence(), file=sys.__stdout__, flush=True)
+        except BrokenPipeError:  # nobody reads it: then nobody shall hear of that either, when the buffer is emptied
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from common.host import CallFailed, CallRefused
 from common.main import new_event_loop
 from labs import linearizability
-from labs.cluster import Cluster, ServerStopped
+from labs.cluster import Cluster, Mark, ServerStopped
 from labs.grading import Grade, GradedTest, Inconclusive
 from labs.history import History
 from labs.places import command, short
@@ -57,13 +57,13 @@ class Report:
 
 
 class Runner:
-    """What the tests of one pytest process share: the keepers, the simulation's worker, and how to run."""
+    """What the tests of one pytest process share: the keepers, the simulation's workers, and how to run."""
 
-    def __init__(self, run: str, submission: Path | None, patience: float) -> None:
+    def __init__(self, run: str, submission: Path | None, patience: float, sim_workers: int = 1) -> None:
         self.submission = submission
         self.patience = patience
         self._keepers = Keepers(run)
-        self._simulation = SimWorker()
+        self._simulation = SimWorker(sim_workers)
 
     def close(self) -> None:
         """Ends all that was started."""
@@ -150,13 +150,23 @@ class Runner:
 
     def _in_sim(self, item: GradedItem, seeds: Sequence[int], folder: Path) -> Report:
         failed: list[Outcome] = []
+        marks: dict[str, Mark] = {}
         with _noting(folder / "progress", len(seeds)) as progress:
             for outcome in self._simulate(item, seeds):
                 if outcome.status != "passed":
                     failed.append(outcome)
+                for what, mark in outcome.marks.items():
+                    mark.happened = mark.happened or (what in marks and marks[what].happened)
+                    marks[what] = mark
                 progress.note(len(failed))
         if not failed:
-            return Report("passed", len(seeds))
+            never = [what for what, mark in marks.items() if not mark.happened and len(seeds) >= mark.seeds]
+            if not never:
+                return Report("passed", len(seeds))
+            replay = f"{self.replay(item, 'sim', seeds[0])} --seeds {len(seeds)}"
+            message = _NEVER.format(len(seeds), "\n".join(f"- {what}" for what in never))
+            return Report("failed", len(seeds), [], Failure(message, seeds[0], replay, str(folder)))
+        failed.sort(key=lambda outcome: outcome.seed)
         first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
         for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
             _keep(again, folder / str(first.seed))
@@ -178,6 +188,12 @@ class Runner:
         return self._simulation.run(
             item.file, item.name, item.suite.package, seeds, self._folders, self.patience, limit, folder
         )
+
+
+_NEVER: Final = (
+    "in none of {} seeds did this happen, which the test is meant to bring about in some of them:\n{}\n"
+    "No seed failed, but the test does not test what it was written for."
+)
 
 
 def _keep(outcome: Outcome, folder: Path) -> None:

@@ -1,8 +1,9 @@
 """A storm: faults drawn from the seed, one upon the other. What survives it has little left to fear from a network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from labs.cluster import Cluster
 from labs.faults import Faults
@@ -13,6 +14,10 @@ LULL: Final = (0.02, 0.3)
 """Seconds between two blows, at least and at most."""
 PAUSE: Final = (0.1, 1.2)
 """Seconds for which a server is paused."""
+
+
+Blow = list[Any]
+"""What happens at one moment, as JSON has it: a word, and whom or what it concerns. Empty: nothing happens."""
 
 
 class Storm:
@@ -31,8 +36,10 @@ class Storm:
         self.random = Random(f"storm {cluster.seed}")
         self._asleep: dict[str, float] = {}
         """Paused servers, and when they wake."""
-        blows: list[Callable[[], None]] = [self._partition, self._cut, self._heal, self._weather, self._pause]
-        self._odds = {blow: self.random.random() ** 2 for blow in blows}
+        blows = [self._partition, self._cut, self._heal, self._weather, self._pause]
+        self._odds: dict[Callable[[], Blow], float] = {blow: self.random.random() ** 2 for blow in blows}
+        self._deaths: list[float] = []
+        """When the next servers die."""
 
     @property
     def survivors(self) -> list[str]:
@@ -44,14 +51,12 @@ class Storm:
         mix = ", ".join(f"{blow.__name__.strip('_')} {odds:.2f}" for blow, odds in self._odds.items())
         print(f"storm: {mix}, {self.deaths} deaths")
         end = self.cluster.now() + seconds
-        deaths = sorted(end - self.random.uniform(0.0, seconds) for _ in range(self.deaths))
+        self._deaths = sorted(end - self.random.uniform(0.0, seconds) for _ in range(self.deaths))
         while self.cluster.now() < end:
             self._wake(until=self.cluster.now())
-            if deaths and deaths[0] <= self.cluster.now():
-                deaths.pop(0)
-                await self._kill()
-            else:
-                self.random.choices(list(self._odds), list(self._odds.values()))[0]()
+            blow: Blow = self.cluster.choose("storm", self._draw, [])
+            if blow:
+                await self._strike(*blow)
             await self.cluster.sleep(self.random.uniform(*LULL))
         self._wake(until=float("inf"))
         for name in self.servers:
@@ -60,19 +65,44 @@ class Storm:
 
     # --- blows -------------------------------------------------------------------------------------------------------
 
-    def _partition(self) -> None:
+    async def _strike(self, what: str, *whom: Any) -> None:
+        """Does what was drawn. Where blows before it have been left out, it may have no meaning any more."""
+        cluster = self.cluster
+        if what == "partition":
+            cluster.partition(*whom)
+        elif what == "cut":
+            cluster.cut(*whom)
+        elif what == "weather":
+            for name in self.servers:
+                cluster.tap(name, Faults(**whom[0]))
+        elif what == "pause" and whom[0] in self._dispensable():
+            name, seconds = whom
+            self._asleep[name] = cluster.now() + seconds
+            cluster.pause(name)
+        elif what == "kill" and cluster.running(whom[0]):
+            if whom[0] not in self._dispensable():
+                self._wake(until=float("inf"))
+            await cluster.kill(whom[0])
+
+    def _draw(self) -> Blow:
+        if self._deaths and self._deaths[0] <= self.cluster.now():
+            self._deaths.pop(0)
+            return self._kill()
+        return self.random.choices(list(self._odds), list(self._odds.values()))[0]()
+
+    def _partition(self) -> Blow:
         groups: list[list[str]] = [[], [], []]
         for name in self.servers:
             self.random.choice(groups).append(name)
-        self.cluster.partition(*groups)
+        return ["partition", *groups]
 
-    def _cut(self) -> None:
-        self.cluster.cut(*self.random.sample(self.servers, 2))
+    def _cut(self) -> Blow:
+        return ["cut", *self.random.sample(self.servers, 2)]
 
-    def _heal(self) -> None:
-        self.cluster.partition(self.servers)
+    def _heal(self) -> Blow:
+        return ["partition", self.servers]
 
-    def _weather(self) -> None:
+    def _weather(self) -> Blow:
         random = self.random
         faults = Faults(
             request_lost=random.uniform(0.0, 0.3),
@@ -81,19 +111,16 @@ class Storm:
             reorder=random.uniform(0.0, 0.5),
             delay=random.choice([0.0, 0.0, random.uniform(0.0, 0.03)]),
         )
-        for name in self.servers:
-            self.cluster.tap(name, faults)
+        return ["weather", asdict(faults)]
 
-    def _pause(self) -> None:
-        if dispensable := self._dispensable():
-            name = self.random.choice(dispensable)
-            self._asleep[name] = self.cluster.now() + self.random.uniform(*PAUSE)
-            self.cluster.pause(name)
+    def _pause(self) -> Blow:
+        dispensable = self._dispensable()
+        return ["pause", self.random.choice(dispensable), self.random.uniform(*PAUSE)] if dispensable else []
 
-    async def _kill(self) -> None:
+    def _kill(self) -> Blow:
         if not self._dispensable():
             self._wake(until=float("inf"))
-        await self.cluster.kill(self.random.choice(self._dispensable()))
+        return ["kill", self.random.choice(self._dispensable())]
 
     def _dispensable(self) -> list[str]:
         """The servers without any one of which a majority of its group is still alive and awake."""

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import pytest
@@ -52,7 +52,7 @@ def run(request: Request) -> int:
     workers = _workers(request, len(expected))
     lab = " ".join(dict.fromkeys(suite.lab for suite in suites))
     heading = f"{lab}, {request.world} world{'s' if request.world == 'both' else ''}" + (
-        f", {workers} workers" if workers else ""
+        f", {workers.at_once} workers" if workers.at_once > 1 else ""
     )
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
@@ -162,7 +162,7 @@ def _list(request: Request, files: list[str]) -> dict[str, Attempt]:
     """The tests there are to run. Raises `BadUsage` if there is none, or if pytest cannot tell what is meant."""
     listing = _Listing()
     with redirect_stderr(StringIO()) as said:
-        code = pytest.main([*_arguments(request, files, 0), "--collect-only"], plugins=[listing])
+        code = pytest.main([*_arguments(request, files, _Workers(0, 1)), "--collect-only"], plugins=[listing])
     if listing.interrupted:
         raise KeyboardInterrupt
     if code == pytest.ExitCode.USAGE_ERROR:
@@ -172,16 +172,34 @@ def _list(request: Request, files: list[str]) -> dict[str, Attempt]:
     return listing.tests
 
 
-def _workers(request: Request, tests: int) -> int:
-    """pytest processes. Tests in real processes mostly wait, so more of them than cores can run."""
-    if request.workers is not None:
-        return request.workers
+class _Workers(NamedTuple):
+    """Processes that share the work."""
+
+    tests: int
+    """pytest processes, each with a test of its own. 0: this process runs one test after the other."""
+    seeds: int
+    """Processes that share the seeds of a simulated test, for each of those."""
+
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return max(1, self.tests) * self.seeds
+
+
+def _workers(request: Request, tests: int) -> _Workers:
+    """How the work is shared. Tests in real processes mostly wait, so more of them than cores can run.
+
+    In the simulation alone, it is the seeds of a test that are shared, so that a single test, too, has all cores.
+    """
     cores = os.cpu_count() or 1
-    workers = min(tests, cores if request.world == "sim" else 2 * cores)
-    return workers if workers > 1 else 0
+    if request.world == "sim":
+        return _Workers(0, max(1, cores if request.workers is None else request.workers))
+    wanted = min(tests, 2 * cores) if request.workers is None else request.workers
+    workers = wanted if wanted > 1 or request.workers is not None else 0
+    return _Workers(workers, max(1, cores // max(1, workers)) if request.world == "both" else 1)
 
 
-def _arguments(request: Request, files: list[str], workers: int) -> list[str]:
+def _arguments(request: Request, files: list[str], workers: _Workers) -> list[str]:
     """The command line of pytest. It depends on no settings file, so that it is the same everywhere."""
     arguments = ["-c", os.devnull, "--rootdir", str(root()), "--import-mode=importlib"]
     arguments += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]  # the latter takes a second to load
@@ -195,10 +213,11 @@ def _arguments(request: Request, files: list[str], workers: int) -> list[str]:
         "--submission": request.submission,
         "--out": request.out,
         "--junit-xml": request.junit,
+        "--sim-workers": workers.seeds,
     }
     for option, value in options.items():
         if value is not None:
             arguments += [option, str(value)]
-    if workers:
-        arguments += ["-n", str(workers), "--dist", "worksteal"]
+    if workers.tests:
+        arguments += ["-n", str(workers.tests), "--dist", "worksteal"]
     return [*arguments, *files]

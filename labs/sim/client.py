@@ -1,37 +1,43 @@
-"""SimWorker: the harness's end of a `labs.sim.worker` process."""
+"""SimWorker: the harness's end of the `labs.sim.worker` processes."""
 
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
+from labs.choices import Choice
 from labs.sim.run import LIMIT, Outcome
-from labs.sim.worker import Done, Job
+from labs.sim.worker import Job
 
 ENDS_IN_A_ROW: Final = 3
 """So many seeds in a row that end the worker, and no more are tried: it is no seed's fault."""
 REAL_LIMIT: Final = 120.0
 """Seconds that one seed may take on the clock on the wall."""
+MANY_SEEDS: Final = 10
+"""For so many seeds, it is worth running the first one twice, to see whether the same comes of it."""
+SHARE: Final = 16
+"""Seeds that one of several processes is given at a time, at most."""
 
 
 class SimWorker:
-    """A process that simulates. Started when it is first needed; after it died or was killed, started anew.
+    """A process that simulates, or several that share the seeds of a test.
 
-    One job at a time. Use it as a context manager, or `stop` it.
+    Started when they are first needed; after one died or was killed, it is started anew. One `run` at a time. Use it
+    as a context manager, or `stop` it.
     """
 
-    def __init__(self, real_limit: float = REAL_LIMIT) -> None:
+    def __init__(self, processes: int = 1, real_limit: float = REAL_LIMIT) -> None:
         self.real_limit = real_limit
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
-        self._unread = b""
+        self._processes = [_Process() for _ in range(processes)]
         self._path: list[str] = []
 
     def __enter__(self) -> "SimWorker":
@@ -50,40 +56,136 @@ class SimWorker:
         patience: float = 1.0,
         limit: float = LIMIT,
         folder: str | Path | None = None,
+        note_choices: bool = False,
+        schedule: Sequence[Choice] | None = None,
     ) -> Iterator[Outcome]:
-        """Runs the test with each seed and yields the outcomes in that order, each as soon as it is there.
+        """Runs the test with each seed and yields the outcomes, each as soon as it is there.
 
-        A seed on which the worker dies or takes too long has the status `error`; the others go on in a new worker.
-        Closing the iterator early ends the worker.
+        One process yields them in the order of the seeds. A seed on which a process dies or takes too long has the
+        status `error`; the others go on in a new process. Closing the iterator early ends the processes. With
+        `note_choices` the outcomes tell what was left to chance; with a `schedule`, nothing is that is not in it.
         """
-        todo = list(seeds)
-        job = Job(str(file), test, package, todo, [str(folder) for folder in path], patience, limit)
+        seeds = list(seeds)
+        job = Job(str(file), test, package, [], [str(folder) for folder in path], patience, limit)
         job.folder = None if folder is None else str(folder)
+        job.note_choices = note_choices or schedule is not None
+        job.schedule = None if schedule is None else list(schedule)
+        job.first_twice = len(seeds) >= MANY_SEEDS
         if job.path != self._path:
-            self.stop()  # it may have imported the same names from elsewhere
+            self.stop()  # they may have imported the same names from elsewhere
             self._path = job.path
-        ends = 0
         over = False
         try:
-            while todo and ends < ENDS_IN_A_ROW:
-                self._start()
-                job.seeds = list(todo)
-                self._send(job)
-                while todo and self._process is not None:
-                    outcome = self._outcome(todo.pop(0))
-                    ends = 0 if self._process is not None else ends + 1
-                    yield outcome
-            for seed in todo:
-                yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
-            if self._process is not None and job.seeds:
-                self._finish()
+            yield from self._run(job, seeds)
             over = True
         finally:
             if not over:
                 self.stop()
 
+    def _run(self, job: Job, seeds: list[int]) -> Iterator[Outcome]:
+        count = len(self._processes)
+        share = len(seeds) if count == 1 else max(1, min(SHARE, len(seeds) // (4 * count)))
+        rest = iter(seeds)
+        ends = 0
+        with selectors.DefaultSelector() as selector:
+            while ends < ENDS_IN_A_ROW:
+                for process in self._processes:
+                    given = process.todo or list(islice(rest, share))
+                    if given and not process.busy:
+                        process.begin(job, given)
+                        selector.register(process, selectors.EVENT_READ)
+                        job.first_twice = False
+                busy = [process for process in self._processes if process.busy]
+                if not busy:
+                    return
+                wakes = min(process.since for process in busy) + self.real_limit
+                ready = {key.fileobj for key, _ in selector.select(max(0.0, wakes - time.monotonic()))}
+                for process in busy:
+                    lines = process.read() if process in ready else []
+                    for line in lines or ():
+                        ends = 0
+                        yield process.told(line)
+                    ended = lines is None or time.monotonic() - process.since > self.real_limit
+                    if ended or not process.todo:
+                        selector.unregister(process)
+                        process.busy = False
+                    if ended:
+                        ends += 1
+                        yield process.give_up(None if lines is None else self.real_limit)
+        for process in self._processes:
+            for seed in process.todo:
+                yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
+        for seed in rest:
+            yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
+        self.stop()
+
     def stop(self) -> None:
-        """Ends the worker."""
+        """Ends the processes."""
+        for process in self._processes:
+            process.stop()
+
+
+class _Process:
+    """One worker process."""
+
+    def __init__(self) -> None:
+        self.todo: list[int] = []
+        """Seeds that it was given and has not told the outcome of."""
+        self.busy = False
+        self.since = 0.0
+        """When it began with the first of them, on the clock on the wall."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._unread: list[bytes] = []
+
+    def fileno(self) -> int:
+        """Where its answers come from."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def begin(self, job: Job, seeds: list[int]) -> None:
+        """Gives it seeds, all of which it is to run now."""
+        self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self.todo, self.busy, self.since = seeds, True, time.monotonic()
+        job.seeds = seeds
+        with suppress(BrokenPipeError):  # if it died, the missing answer will tell
+            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+
+    def read(self) -> list[bytes] | None:
+        """The lines that have come meanwhile. None: the process has ended."""
+        piece = os.read(self.fileno(), 1 << 20)
+        if not piece:
+            return None
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._unread, lines[0]])
+            self._unread = []
+        self._unread.append(rest)
+        return lines
+
+    def told(self, line: bytes) -> Outcome:
+        """One more outcome."""
+        self.todo.pop(0)
+        self.since = time.monotonic()
+        return msgspec.json.decode(line, type=Outcome)
+
+    def give_up(self, limit: float | None) -> Outcome:
+        """The outcome of the seed at which the process has ended or, given the limit, was too slow."""
+        assert self._process is not None
+        if limit is not None:
+            message = f"this seed took more than {limit:g} s of real time, and the simulation was stopped"
+        else:
+            message = f"the simulation's process ended (exit status {self._process.wait()})\n{self._printed()}"
+        seed, *rest = self.todo
+        self.stop()
+        self.todo = rest
+        return Outcome(seed, "error", message)
+
+    def stop(self) -> None:
+        """Ends it."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -94,6 +196,7 @@ class SimWorker:
         if self._errors is not None:
             self._errors.close()
             self._errors = None
+        self.todo, self.busy, self._unread = [], False, []
 
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -105,7 +208,6 @@ class SimWorker:
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
-        self._unread = b""
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "labs.sim.worker"],
             stdin=subprocess.PIPE,
@@ -114,46 +216,6 @@ class SimWorker:
             env=environment,
             bufsize=0,
         )
-
-    def _send(self, job: Job) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # if it died, the missing answer will tell
-            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
-
-    def _outcome(self, seed: int) -> Outcome:
-        line = self._line()
-        if line:
-            return msgspec.json.decode(line, type=Outcome)
-        assert self._process is not None
-        if line is None:
-            message = f"this seed took more than {self.real_limit:g} s of real time, and the simulation was stopped"
-        else:
-            message = f"the simulation's process ended (exit status {self._process.wait()})\n{self._printed()}"
-        self.stop()
-        return Outcome(seed, "error", message)
-
-    def _finish(self) -> None:
-        line = self._line()
-        if not line or not msgspec.json.decode(line, type=Done).done:
-            self.stop()
-
-    def _line(self) -> bytes | None:
-        """The worker's next line. Empty if the worker is gone, None if it is too slow."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            pieces = [self._unread]
-            while b"\n" not in pieces[-1]:
-                if not selector.select(self.real_limit):
-                    return None
-                piece = os.read(self._process.stdout.fileno(), 1 << 20)
-                if not piece:
-                    return b""
-                pieces.append(piece)
-        line, _, self._unread = b"".join(pieces).partition(b"\n")
-        return line
 
     def _printed(self) -> str:
         """The end of what the worker wrote to its standard error."""

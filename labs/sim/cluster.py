@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -15,6 +16,7 @@ import msgspec
 
 from common.links import check_name
 from common.wire import Request
+from labs.choices import Choices
 from labs.cluster import Cluster, ServerStopped
 from labs.sim.loop import SimHandle, SimLoop, all_tasks
 from labs.sim.network import Network, Process, SimHost
@@ -38,16 +40,22 @@ class SimCluster(Cluster):
         self._loop = loop
         self.network = Network(loop, seed, trace)
         self.network.on_crash = self._on_crash
+        self.network.seen = self.seen
         self._roles = importlib.import_module(f"{package}.roles").ROLES
         self._started: dict[str, tuple[str, bytes, int]] = {}
         """For each name: role, arguments (encoded: a process shares no objects), and how often it was started."""
         self._logs: defaultdict[str, list[str]] = defaultdict(list)
         self._paused: set[str] = set()
         self._harness = Process("the harness", 0, self.network, [], copy_context())
+        self.choices: Choices | None = None
+        """Where somebody wants to know or to say what is left to chance."""
         self._waiting: dict[asyncio.Future[Any], None] = {}
         """What the test waits for, in the order in which it began to."""
         self._mistake: str | None = None
         """The first server's end that nobody wanted, in words."""
+
+    def choose(self, of: str, draw: Callable[[], R], simplest: R) -> R:
+        return draw() if self.choices is None else self.choices.choose(of, draw, simplest)
 
     # --- time --------------------------------------------------------------------------------------------------------
 

@@ -30,8 +30,9 @@ from common.wire import (
     encode_request,
     encode_result,
 )
-from labs.cluster import Link
-from labs.faults import NONE, Faults
+from labs.choices import Choices
+from labs.cluster import Link, Seen
+from labs.faults import NONE, Fate, Faults, as_json
 from labs.sim.errors import own_traceback
 from labs.sim.loop import OWNER, SimHandle, SimLoop
 from labs.sim.trace import Trace
@@ -123,6 +124,7 @@ class Call(Generic[R]):
     """One call under way."""
 
     __slots__ = (
+        "arrived",
         "control",
         "dst",
         "dst_name",
@@ -149,6 +151,7 @@ class Call(Generic[R]):
         self.reply_delay = 0.0
         self.silent = False
         self.control = False
+        self.arrived = False
         self.timer: SimHandle | None = None
 
     def fail(self, why: str) -> None:
@@ -161,6 +164,11 @@ class Call(Generic[R]):
     def refuse(self, why: str) -> None:
         """Caller and server do not speak of the same thing."""
         self.future.set_exception(CallRefused(f"{self.src.name} called {self.dst_name}: {why}"))
+
+
+def _task_of(process: Process) -> int | None:
+    """The number of what a process, such as a clerk, is doing for the test. None: nothing."""
+    return next((call.number for call in process.incoming.values() if call.control), None)
 
 
 def _checked(frame: bytes) -> bytes:
@@ -183,10 +191,14 @@ class Network:
         self.counted: dict[str, int] = {}
         """Requests that the taps before each server have seen."""
         self.messages = 0
+        self.seen = Seen()
+        self.choices: Choices | None = None
         self.on_crash: Callable[[Process, str], None] = lambda process, traceback: None
         """Told of each process that ends by its own mistake, and of its traceback."""
         self._randoms: dict[tuple[str, str], Random] = {}
         self._held: dict[tuple[str, str], list[tuple[Call[Any], bytes]]] = {}
+        self._unheard: dict[Process, tuple[int, type[Request[Any]]]] = {}
+        """Who has lost a reply while it did something for the test: the number of that, and what it had asked."""
         self._calls = 0
 
     def note(self, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
@@ -202,6 +214,11 @@ class Network:
 
     def delay(self, src: str, dst: str) -> float:
         """Seconds that the next message from src to dst travels."""
+        if self.choices is not None:
+            return self.choices.choose(f"delay of {src} > {dst}", lambda: self._delay(src, dst), USUAL_DELAY[0])
+        return self._delay(src, dst)
+
+    def _delay(self, src: str, dst: str) -> float:
         draw = self.random(src, dst).random()
         if draw < ODDS_OF_LONG_DELAY:
             return LONG_DELAY[0] + (LONG_DELAY[1] - LONG_DELAY[0]) * (draw / ODDS_OF_LONG_DELAY)
@@ -226,6 +243,8 @@ class Network:
             call.control = True
             self._send(call, frame, CONTROL_DELAY)
             return call
+        if self._unheard:
+            self._look_for_repetition(call)
         link = self.links.get((src.name, dst))
         if link is None:
             check_name(dst)
@@ -255,7 +274,7 @@ class Network:
 
     def _send_through_tap(self, call: Call[Any], frame: bytes, faults: Faults) -> None:
         src, dst = call.src.name, call.dst_name
-        fate = faults.draw(self.random(src, dst))
+        fate = self._fate(src, dst, faults)
         call.silent = faults.silent
         if not fate.copies:
             self.note("lose request", src, dst, call.request.__name__, frame)
@@ -264,6 +283,15 @@ class Network:
         call.reply_lost, call.reply_delay = fate.reply_lost, fate.reply_delay
         for held_back in fate.copies:
             self._send(call, frame, held_back + self.delay(src, dst))
+
+    def _fate(self, src: str, dst: str, faults: Faults) -> Fate:
+        random = self.random(src, dst)
+        if self.choices is None:
+            return faults.draw(random)
+        value = self.choices.choose(
+            f"fate of {src} > {dst}", lambda: as_json(faults.draw(random)), as_json(faults.simplest)
+        )
+        return msgspec.convert(value, Fate)
 
     def _lose(self, call: Call[Any]) -> None:
         if not call.silent:
@@ -281,6 +309,9 @@ class Network:
         assert process.methods is not None
         assert process.handlers is not None
         self.trace.add(self.loop.now, "arrive", call.src.name, process.name, call.request.__name__)
+        if call.arrived:
+            self.seen.duplicates += 1
+        call.arrived = True
         try:
             request_frame = decode_frame(frame)
             assert isinstance(request_frame, RequestFrame)
@@ -321,6 +352,9 @@ class Network:
         self.messages += 1
         if call.reply_lost:
             self.note("lose reply", src, dst, call.request.__name__, frame)
+            task = _task_of(call.src)
+            if task is not None:
+                self._unheard[call.src] = task, call.request
             self._lose(call)
             return
         delay = CONTROL_DELAY if call.control else call.reply_delay + self.delay(src, dst)
@@ -342,6 +376,14 @@ class Network:
             call.future.set_result(decode_result(call.request, response.result))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             call.refuse(f"the reply to {what} is not what it should be: {error}")
+
+    def _look_for_repetition(self, call: Call[Any]) -> None:
+        """Counts a request that is made again for the same task, after a reply to it was lost."""
+        task, request = self._unheard.get(call.src, (None, None))
+        if request is call.request:
+            del self._unheard[call.src]
+            if task == _task_of(call.src):
+                self.seen.repeated += 1
 
     # --- held links --------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from labs.cluster import Cluster
+from labs.choices import Choice, Choices
+from labs.cluster import Cluster, Mark
 from labs.grading import Inconclusive
 from labs.history import Operation
 from labs.sim import guard, state
@@ -42,6 +43,10 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """Requests and replies that were sent."""
     digest: str = ""
     """The same for the same run, on every Python and every machine."""
+    marks: dict[str, Mark] = {}
+    """What the test said to happen sometimes, and whether it did."""
+    choices: list[Choice] = []
+    """What was left to chance and did not come out in the simplest way, where that was asked for."""
     operations: list[Operation] = []
     """The history of all clients."""
     logs: dict[str, str] = {}
@@ -56,10 +61,13 @@ def run(
     folder: Path | None = None,
     patience: float = 1.0,
     after: Sequence[Callable[[Cluster], None]] = (),
+    note_choices: bool = False,
+    schedule: Sequence[Choice] | None = None,
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
-    The trace goes to `folder`, if there is one, as `trace.jsonl`.
+    The trace goes to `folder`, if there is one, as `trace.jsonl`. With a `schedule`, what it does not name comes out in
+    the simplest way.
     """
     started = perf_counter()
     loop = SimLoop(limit)
@@ -69,6 +77,9 @@ def run(
     loop.on_error = _Errors(loop, output)
     with _no_collection(), guard.active(loop, output.append):
         cluster = SimCluster(package, seed, loop, trace, folder, patience)
+        if note_choices or schedule is not None:
+            cluster.choices = cluster.network.choices = choices = Choices(schedule, loop.time)
+            outcome.choices = choices.made
         before = state.snapshot(package)
         try:
             loop.run_until_complete(_checked(test, cluster))
@@ -78,6 +89,7 @@ def run(
         outcome.virtual_seconds = loop.now
         outcome.messages = cluster.network.messages
         outcome.operations = cluster.history.operations
+        outcome.marks = cluster.marks
         trace.add(loop.now, "end", text=outcome.status)
         outcome.digest = trace.digest()
         logs = {name: _last_lines(cluster.log(name)) for name in cluster.names}

@@ -1,7 +1,7 @@
 """`python -m labs.sim.worker`: runs seeds of a test in a process of its own, so that the harness imports no submission.
 
 Each line of standard input is a `Job`. The answers are lines of JSON on standard output: one `Outcome` for each seed,
-as it ends, then a `Done`. The worker ends when its standard input does, or when its parent dies.
+as it ends. The worker ends when its standard input does, or when its parent dies.
 """
 
 import ast
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 from _pytest.assertion.rewrite import rewrite_asserts
 
+from labs.choices import Choice
 from labs.cluster import Cluster
 from labs.grading import Inconclusive
 from labs.sim import guard
@@ -26,8 +27,6 @@ from labs.sim.errors import own_traceback
 from labs.sim.run import LIMIT, Outcome, Test, run
 
 PR_SET_PDEATHSIG: Final = 1
-MANY_SEEDS: Final = 10
-"""For so many seeds, it is worth running the first one twice, to see whether the same comes of it."""
 NOT_REPEATABLE: Final = (
     "the same seed gave another run the second time, so nothing here can be replayed. Something in the servers does not"
     " come from the seed: the order of a set, an id(), state that one run leaves to the next?"
@@ -49,12 +48,12 @@ class Job(msgspec.Struct):
     limit: float = LIMIT
     folder: str | None = None
     """Where the traces of failed seeds go, as `<seed>/trace.jsonl`. None: nowhere."""
-
-
-class Done(msgspec.Struct):
-    """The job is over."""
-
-    done: bool = True
+    first_twice: bool = False
+    """Whether to run the first seed twice, to see that the same comes of it. Seeds that fail always are."""
+    note_choices: bool = False
+    """Whether the outcomes tell what was left to chance."""
+    schedule: list[Choice] | None = None
+    """What is not to be simple. None: all is left to chance."""
 
 
 def main() -> None:
@@ -90,7 +89,6 @@ def _work(job: Job, answers: BinaryIO) -> None:
         after = _checks()
         for seed in job.seeds:
             _say(answers, encoder.encode(_run(job, test, seed, after)))
-    _say(answers, encoder.encode(Done()))
 
 
 def _say(answers: BinaryIO, line: bytes) -> None:
@@ -100,11 +98,13 @@ def _say(answers: BinaryIO, line: bytes) -> None:
 
 
 def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], None]]) -> Outcome:
-    outcome = run(test, job.package, seed, job.limit, None, job.patience, after)
-    if outcome.status == "failed" or (seed == job.seeds[0] and len(job.seeds) >= MANY_SEEDS):
-        failed = outcome.status == "failed"
-        folder = Path(job.folder) / str(seed) if failed and job.folder is not None else None
-        again = run(test, job.package, seed, job.limit, folder, job.patience, after)
+    def once(folder: Path | None = None) -> Outcome:
+        return run(test, job.package, seed, job.limit, folder, job.patience, after, job.note_choices, job.schedule)
+
+    outcome = once()
+    failed = outcome.status == "failed"
+    if failed or (job.first_twice and seed == job.seeds[0]):
+        again = once(Path(job.folder) / str(seed) if failed and job.folder is not None else None)
         if again.digest != outcome.digest:
             outcome.status = "error"
             outcome.message = f"{NOT_REPEATABLE}\n{outcome.message}"

@@ -57,3 +57,10 @@ async def test_hangs(cluster: Cluster) -> None:
     if cluster.seed == 1:
         os.read(os.pipe()[0], 1)
     await cluster.sleep(1)
+
+
+async def test_meant_to_reach_eleven(cluster: Cluster) -> None:
+    """Which one seed does."""
+    cluster.sometimes("the seed is 11", cluster.seed == 11)
+    cluster.sometimes("the seed is less than 1000", cluster.seed < 1000)
+    assert cluster.seed < 1000

@@ -97,6 +97,25 @@ def test_what_cannot_be_imported_is_an_error(worker: SimWorker) -> None:
     assert run(worker, "test_passes", [1])[0].status == "passed"
 
 
+def test_several_processes_share_the_seeds() -> None:
+    with SimWorker(processes=3) as workers, SimWorker() as one:
+        outcomes = run(workers, "test_passes", range(50))
+        assert sorted(outcome.seed for outcome in outcomes) == list(range(50))
+        alone = {outcome.seed: outcome.digest for outcome in run(one, "test_passes", range(50))}
+        assert {outcome.seed: outcome.digest for outcome in outcomes} == alone
+        assert sum(process._process is not None for process in workers._processes) == 3
+
+
+def test_several_processes_go_on_when_some_end() -> None:
+    with SimWorker(processes=2) as workers:
+        outcomes = sorted(run(workers, "test_ends_the_worker", range(9)), key=lambda outcome: outcome.seed)
+        assert [outcome.seed for outcome in outcomes] == list(range(9))
+        assert [outcome.status for outcome in outcomes] == ["error", "passed"] * 4 + ["error"]
+        assert sorted(outcome.seed for outcome in run(workers, "test_ends_the_worker", range(0, 80, 2))) == list(
+            range(0, 80, 2)
+        )
+
+
 def test_an_iterator_that_is_not_used_up_ends_the_worker(worker: SimWorker) -> None:
     outcomes = worker.run(HERE / "given.py", "test_passes", "echo_lab", range(1000), path=[HERE])
     assert next(outcomes).seed == 0

@@ -24,6 +24,13 @@ class Relay(Request[str]):
     timeout: float = 2.0
 
 
+class Insist(Request[str]):
+    """Asks `to` for an echo until one comes."""
+
+    to: str
+    text: str
+
+
 class Count(Request[int]):
     """How many Echoes this server has begun to answer. Each incarnation starts at 0."""
 
@@ -73,6 +80,13 @@ async def echo(host: Host, greeting: str = "hello") -> None:
             host.log(f"call failed: {error}")
             return "failed"
 
+    async def on_insist(request: Insist) -> str:
+        while True:
+            try:
+                return await host.call(request.to, Echo(request.text))
+            except CallFailed:
+                await host.sleep(0.01)
+
     def on_count(_request: Count) -> int:
         return len(texts)
 
@@ -100,6 +114,7 @@ async def echo(host: Host, greeting: str = "hello") -> None:
         {
             Echo: on_echo,
             Relay: on_relay,
+            Insist: on_insist,
             Count: on_count,
             Texts: on_texts,
             Keep: on_keep,
