@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from common.protocol import NOBODY, Config, Done, Shard, Value
+from common.wire import encode
 from lab3_shardkv.shardkv import core
 from lab3_shardkv.shardkv.core import Group, Owner
 from lab3_shardkv.shardkv.messages import (
@@ -322,7 +323,7 @@ def test_what_a_group_answers() -> None:
     two.apply(NextConfig(config(2, 2, 1, 1)))
     assert two.answer(2, 2, 0) == Awaited()
     assert two.answer(1, 2, 0) == NotYet(), "that is for another group"
-    two.apply(Part(2, 0, core.encode(({}, {})), 0, 0))
+    two.apply(Part(2, 0, encode(({}, {})), 0, 0))
     assert two.answer(2, 2, 0) == Settled()
     two.apply(NextConfig(config(3, 1, 1, 1)))
     assert two.answer(2, 2, 0) == Settled(), "it had it"
@@ -446,12 +447,12 @@ def test_a_snapshot_holds_everything_in_the_middle_of_handovers() -> None:
     one.apply(op("put", 1, 2, "y"))
     one.apply(NextConfig(configs[1]))
     one.apply(Begin(2, 1))
-    one.apply(Part(2, 2, core.encode(({"2": "z"}, {4: 5})), 2, 1))
+    one.apply(Part(2, 2, encode(({"2": "z"}, {4: 5})), 2, 1))
     copy = group(1)
     copy.restore(one.snapshot())
     assert copy.snapshot() == one.snapshot()
     for each in (one, copy):
-        each.apply(Part(2, 2, core.encode(({"22": "z"}, {})), 2, 1))
+        each.apply(Part(2, 2, encode(({"22": "z"}, {})), 2, 1))
         each.apply(NextConfig(configs[2]))
         assert states(each) == "sls"
         assert each.apply(op("get", 0, 3)) == Value("äö")
