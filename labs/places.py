@@ -18,6 +18,11 @@ def is_checkout() -> bool:
     return (root() / "pyproject.toml").is_file()
 
 
+def packages_folder() -> Path:
+    """Where the lab packages are, beside `labs`."""
+    return Path(labs.__file__).parents[1]
+
+
 def graded_folder() -> Path:
     """Where the graded tests are."""
     return root() / "tests" / "graded" if is_checkout() else root() / "graded"

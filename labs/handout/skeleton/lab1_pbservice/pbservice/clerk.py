@@ -1,0 +1,23 @@
+"""The clerk: asks the primary, again and again until it has an answer. Assignment: README.md, part B."""
+
+from common.host import Host
+
+
+class Clerk:
+    """One client of the service. It does one operation at a time."""
+
+    def __init__(self, host: Host, viewserver: str) -> None:
+        self.host = host
+        self.viewserver = viewserver
+
+    async def get(self, key: str) -> str:
+        """The value of `key`, or the empty string if it was never written."""
+        raise NotImplementedError("Clerk.get is still to be written: lab1_pbservice/pbservice/clerk.py")
+
+    async def put(self, key: str, value: str) -> None:
+        """Makes `value` the value of `key`."""
+        raise NotImplementedError("Clerk.put is still to be written: lab1_pbservice/pbservice/clerk.py")
+
+    async def append(self, key: str, value: str) -> None:
+        """Adds `value` to the end of the value of `key`."""
+        raise NotImplementedError("Clerk.append is still to be written: lab1_pbservice/pbservice/clerk.py")
