@@ -1,16 +1,19 @@
 """Is a history linearizable? Could one server, doing one thing at a time, have given these answers?
 
 Linearizability is local: a history is linearizable exactly if what it says of each key is (Herlihy and Wing,
-"Linearizability: a correctness condition for concurrent objects", 1990, theorem 1). So each key is searched by itself.
+"Linearizability: a correctness condition for concurrent objects", 1990, theorem 1). So each key is judged by itself:
+by its epochs where its writes can be told apart, which takes almost linear time, and by a search where they cannot,
+which is complete but may have to give up, for the problem is NP-complete.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from labs.history import Operation
-from labs.linearizability.explain import explain
-from labs.linearizability.search import LimitExceeded, search
+from labs.linearizability.explain import before, explain, is_legal, order_of
+from labs.linearizability.search import LimitExceeded
 
 STEP_LIMIT: Final = 2_000_000
 """Operations that the search tries to place, for one key, before it gives up."""
@@ -23,9 +26,16 @@ class Verdict:
     ok: bool | None
     """None: the search was given up at the step limit, which says nothing."""
     explanation: str = ""
-    """The key, the answer that nothing explains, and why. Empty if all is well."""
+    """What is wrong, the answer that nothing explains, and why. Empty if all is well."""
     operations: tuple[Operation, ...] = ()
-    """The one to three operations that the explanation speaks of."""
+    """The operations that the explanation speaks of, the answer first: one to three, seldom more.
+
+    As they were known when the answer came: one that was still under way has no return here.
+    """
+    anomaly: str = ""
+    """Lost write, stale read, applied twice, value from nowhere, or order broken."""
+    key: str | None = None
+    """Where. None if all is well."""
 
 
 def check(operations: Iterable[Operation], step_limit: int = STEP_LIMIT) -> Verdict:
@@ -34,16 +44,44 @@ def check(operations: Iterable[Operation], step_limit: int = STEP_LIMIT) -> Verd
     An operation without a return may have taken effect at any time after its call, or never. Events with the same
     time count as concurrent.
     """
-    by_key: dict[str, list[Operation]] = {}
-    for operation in operations:
-        by_key.setdefault(operation.key, []).append(operation)
     given_up = None
-    for key, history in by_key.items():
+    for key, history in by_key(operations).items():
         try:
-            if search(history, step_limit) is None:
-                return Verdict(False, *explain(history, step_limit))
+            if not is_legal(history, step_limit):
+                anomaly, text, witness = explain(history, step_limit)
+                return Verdict(False, text, witness, anomaly, key)
         except LimitExceeded:
             given_up = key
     if given_up is not None:
-        return Verdict(None, f"gave up on key {given_up!r}: {step_limit} steps were not enough to decide")
+        return Verdict(None, _gave_up(given_up, step_limit), key=given_up)
     return Verdict(True)
+
+
+def by_key(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
+    """The operations on each key."""
+    found: defaultdict[str, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        found[operation.key].append(operation)
+    return found
+
+
+def legal_prefix(operations: Iterable[Operation], verdict: Verdict) -> list[Operation]:
+    """The longest beginning that is linearizable, of the key that is not, in an order that explains it.
+
+    It is what was known before the answer that nothing explains; what was under way then, and need not have taken
+    effect, is left out.
+    """
+    assert verdict.operations, "expected a history that is not linearizable"
+    history = [each for each in operations if each.key == verdict.key]
+    try:
+        return order_of(before(history, verdict.operations[0]), STEP_LIMIT) or []
+    except LimitExceeded:
+        return []
+
+
+def _gave_up(key: str, step_limit: int) -> str:
+    return (
+        f"gave up on key {key!r}: {step_limit:,} steps of the search were not enough to decide. The same value was"
+        " written more than once, or there is a cas, and the number of orders to try grows exponentially with the"
+        " operations that overlap. Give each write a value of its own, or use more keys or fewer clients at once"
+    )

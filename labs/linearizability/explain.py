@@ -1,16 +1,20 @@
 """Which answer nothing explains, in a sentence for whoever looks for the mistake.
 
-The answer named is the first one, in the order of their returns, with which the history stops being linearizable. Why
-that is so may have many reasons; the usual ones are recognised and named with their witness.
+The answer named is the first one, in the order of their returns, with which the history stops being linearizable.
+Where the epochs tell why, that is a proof. Otherwise there may be many reasons; the usual ones are recognised and named
+with their witness.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from labs.history import Operation
+from labs.linearizability.epochs import Ambiguous, Anomaly, Flaw, end, find_flaw, legal_order
 from labs.linearizability.search import LimitExceeded, search
+from labs.linearizability.words import describe
 from labs.texts import contrast, shown
 
 EARLIER_GETS: Final = 10
@@ -19,132 +23,184 @@ TELLING: Final = 4
 """Characters that an appended value needs so that finding it twice says something."""
 
 
-class Reason(NamedTuple):
-    """Why an answer cannot be, and the other operation that shows it."""
+class Explanation(NamedTuple):
+    """What is wrong with a history of one key."""
 
+    anomaly: Anomaly
     text: str
-    witness: tuple[Operation, ...] = ()
+    operations: tuple[Operation, ...]
+    """The answer that nothing explains, and those that it contradicts."""
 
 
-def explain(history: Iterable[Operation], step_limit: int) -> tuple[str, tuple[Operation, ...]]:
-    """Why this history of one key is not linearizable: a sentence, and the operations that it speaks of."""
+def is_legal(history: list[Operation], step_limit: int) -> bool:
+    """Whether some order explains this history of one key. Raises `LimitExceeded`."""
+    try:
+        return find_flaw(history) is None
+    except Ambiguous:
+        return search(history, step_limit) is not None
+
+
+def order_of(history: list[Operation], step_limit: int) -> list[Operation] | None:
+    """An order that explains this history of one key, or None. Raises `LimitExceeded`."""
+    try:
+        return legal_order(history) if find_flaw(history) is None else None
+    except Ambiguous:
+        return search(history, step_limit)
+
+
+def explain(history: Iterable[Operation], step_limit: int) -> Explanation:
+    """Why this history of one key is not linearizable."""
     operations = list(history)
     answer = _first_unexplained(operations, step_limit)
-    known = [
-        each for each in _until(operations, _end(answer)) if (each.client, each.call) != (answer.client, answer.call)
-    ]
-    value = _value_after(known, step_limit) or ""
+    flaw = _proof(until(operations, end(answer))) or _guess(answer, before(operations, answer), step_limit)
+    return Explanation(flaw.anomaly, _sentence(flaw, operations, step_limit), (flaw.answer, *flaw.others))
+
+
+def _sentence(flaw: Flaw, operations: list[Operation], step_limit: int) -> str:
+    answer = flaw.answer
+    known = before(operations, answer)
+    value = _value_after(known, step_limit)
     if answer.op == "cas":
-        text = (
-            f'{describe(answer)} gave "{answer.result}", which nothing explains: the value may have been {shown(value)}'
+        return (
+            f'{flaw.anomaly}: {describe(answer)} gave "{answer.result}", which nothing explains:'
+            f" the value may have been {shown(value)}"
         )
-        return text, (answer,)
-    concurrent = any(each.op != "get" and _end(each) > answer.call for each in known)
+    concurrent = any(each.op != "get" and end(each) > answer.call for each in known)
     came, expected = contrast(answer.result or "", value)
-    text = f"{describe(answer)} gave {came}, expected {'for example ' * concurrent}{expected}"
-    reason = _reason(answer, known, step_limit)
-    return text + reason.text, (answer, *reason.witness)
-
-
-def describe(operation: Operation) -> str:
-    """An operation in words, with its times."""
-    arguments = {"get": (), "cas": (operation.expected, operation.value)}.get(operation.op, (operation.value,))
-    call = f"{operation.op.capitalize()}({', '.join(shown(each or '') for each in (operation.key, *arguments))})"
-    until = "no answer yet" if operation.return_ is None else f"{operation.return_:.3f} s"
-    return f"{call} by {operation.client} ({operation.call:.3f} s to {until})"
+    because = f", {flaw.because}" if flaw.because else ""
+    return f"{flaw.anomaly}: {describe(answer)} gave {came}, expected {'for example ' * concurrent}{expected}{because}"
 
 
 # --- the answer in question ------------------------------------------------------------------------------------------
 
 
+def before(operations: Iterable[Operation], answer: Operation) -> list[Operation]:
+    """What was known just before this answer came."""
+    return [_unanswered(each) if each is answer else each for each in until(operations, end(answer))]
+
+
+def until(operations: Iterable[Operation], time: float) -> list[Operation]:
+    """What was known at that time: later operations had not been asked for, and later answers had not been given."""
+    return [each if end(each) <= time else _unanswered(each) for each in operations if each.call <= time]
+
+
+def _unanswered(operation: Operation) -> Operation:
+    return replace(operation, result=None, return_=None)
+
+
 def _first_unexplained(operations: list[Operation], step_limit: int) -> Operation:
-    answers = sorted((each for each in operations if each.op in ("get", "cas") and each.return_ is not None), key=_end)
+    """The first answer with which the history stops being linearizable.
+
+    A proof narrows down where it is, most often at once, and halving does the rest.
+    """
+    answers = sorted((each for each in operations if each.op in ("get", "cas") and each.return_ is not None), key=end)
+    returns = [end(each) for each in answers]
+
+    def proven(last: int) -> int | None:
+        """The number of an answer, `last` at most, with which the history is not linearizable. None if it is."""
+        known = until(operations, returns[last])
+        try:
+            flaw = find_flaw(known)
+        except Ambiguous:
+            return None if _may_be_legal(known, step_limit) else last
+        return None if flaw is None else bisect_left(returns, end(flaw.answer))
+
     low, high = 0, len(answers) - 1  # it is one of these
     while low < high:
-        middle = (low + high) // 2
-        if _value_after(_until(operations, _end(answers[middle])), step_limit) is None:
-            high = middle
-        else:
-            low = middle + 1
+        for number in (high - 1, (low + high) // 2):
+            if low <= number < high:
+                earlier = proven(number)
+                low, high = (number + 1, high) if earlier is None else (low, earlier)
     return answers[low]
 
 
-def _until(operations: list[Operation], time: float) -> list[Operation]:
-    """What was known at that time: later operations had not been asked for, and later answers had not been given."""
-    return [
-        each if _end(each) <= time else replace(each, result=None, return_=None)
-        for each in operations
-        if each.call <= time
-    ]
-
-
-def _value_after(operations: list[Operation], step_limit: int) -> str | None:
-    """A value that the key may hold after these operations, or None if nothing explains them."""
+def _may_be_legal(operations: list[Operation], step_limit: int) -> bool:
     try:
-        return search(operations, step_limit)
+        return is_legal(operations, step_limit)
+    except LimitExceeded:
+        return True
+
+
+def _value_after(operations: list[Operation], step_limit: int) -> str:
+    """A value that the key may hold after these operations."""
+    try:
+        order = order_of(operations, step_limit)
     except LimitExceeded:
         return ""
+    value = ""
+    for each in order or ():
+        if each.op == "append":
+            value += each.value or ""
+        elif each.op == "put" or (each.op == "cas" and each.expected == value):
+            value = each.value or ""
+    return value
 
 
-def _end(operation: Operation) -> float:
-    return float("inf") if operation.return_ is None else operation.return_
+def _proof(operations: list[Operation]) -> Flaw | None:
+    try:
+        return find_flaw(operations)
+    except Ambiguous:
+        return None
 
 
 # --- the usual reasons -----------------------------------------------------------------------------------------------
 
 
-def _reason(get: Operation, known: list[Operation], step_limit: int) -> Reason:
+def _guess(answer: Operation, known: list[Operation], step_limit: int) -> Flaw:
+    """What is probably wrong with an answer that a search could not explain."""
+    if answer.op == "cas":
+        return Flaw("order broken", answer, "")
     writes = [each for each in known if each.op != "get"]
-    done = sorted((each for each in writes if _end(each) < get.call), key=_end)
+    done = sorted((each for each in writes if end(each) < answer.call), key=end)
     return (
-        _lost_append(get, writes, done)
-        or _doubled_append(get, writes)
-        or _overwritten(get, writes, done)
-        or _went_back(get, known, step_limit)
-        or Reason("")
+        _lost_append(answer, writes, done)
+        or _doubled_append(answer, writes)
+        or _overwritten(answer, writes, done)
+        or _went_back(answer, known, step_limit)
+        or Flaw("order broken", answer, "")
     )
 
 
-def _lost_append(get: Operation, writes: list[Operation], done: list[Operation]) -> Reason | None:
+def _lost_append(get: Operation, writes: list[Operation], done: list[Operation]) -> Flaw | None:
     """It lacks what was appended before, and nobody put anything since."""
     resets = [each for each in writes if each.op != "append"]
     for append in done:
         if append.op != "append" or (append.value or "") in (get.result or ""):
             continue
-        if all(_end(each) < append.call for each in resets):
-            return Reason(f", because {describe(append)} had been answered before", (append,))
+        if all(end(each) < append.call for each in resets):
+            return Flaw("lost write", get, f"because {describe(append)} had been answered before", (append,))
     return None
 
 
-def _doubled_append(get: Operation, writes: list[Operation]) -> Reason | None:
+def _doubled_append(get: Operation, writes: list[Operation]) -> Flaw | None:
     """It holds twice what was appended once."""
     values = [each.value or "" for each in writes]
     for append in writes:
         value = append.value or ""
         is_telling = append.op == "append" and len(value) >= TELLING and sum(value in other for other in values) == 1
         if is_telling and (get.result or "").count(value) > 1:
-            return Reason(f", because {describe(append)} was asked for once", (append,))
+            return Flaw("applied twice", get, f"because {describe(append)} was asked for once", (append,))
     return None
 
 
-def _overwritten(get: Operation, writes: list[Operation], done: list[Operation]) -> Reason | None:
+def _overwritten(get: Operation, writes: list[Operation], done: list[Operation]) -> Flaw | None:
     """It gave what nobody had put, or what another put had replaced."""
     if any(each.op == "append" for each in writes):
         return None
     sources = [each for each in writes if each.value == get.result]
     if get.result and not sources:
-        return Reason(", because nobody had put that")
+        return Flaw("value from nowhere", get, "because nobody had put that")
     for put in reversed(done):
-        if put.op == "put" and put.value != get.result and all(_end(source) < put.call for source in sources):
-            return Reason(f", because {describe(put)} had been answered before", (put,))
+        if put.op == "put" and put.value != get.result and all(end(source) < put.call for source in sources):
+            return Flaw("stale read", get, f"because {describe(put)} had been answered before", (put,))
     return None
 
 
-def _went_back(get: Operation, known: list[Operation], step_limit: int) -> Reason | None:
+def _went_back(get: Operation, known: list[Operation], step_limit: int) -> Flaw | None:
     """Without an earlier get it would be right."""
-    earlier = sorted((each for each in known if each.op == "get" and _end(each) < get.call), key=_end)
+    earlier = sorted((each for each in known if each.op == "get" and end(each) < get.call), key=end)
     for other in earlier[-EARLIER_GETS:]:
-        if _value_after([get, *(each for each in known if each is not other)], step_limit) is not None:
+        if _may_be_legal([get, *(each for each in known if each is not other)], step_limit):
             seen, _ = contrast(other.result or "", get.result or "")
-            return Reason(f", because {describe(other)} had given {seen} before", (other,))
+            return Flaw("stale read", get, f"because {describe(other)} had given {seen} before", (other,))
     return None

@@ -54,13 +54,12 @@ class Choice(NamedTuple):
     """What could have been placed instead."""
 
 
-def search(history: Iterable[Operation], step_limit: int) -> str | None:
-    """The value at the end of some order that explains these operations on one key. None if there is no such order.
+def search(history: Iterable[Operation], step_limit: int) -> list[Operation] | None:
+    """Some order that explains these operations on one key. None if there is no such order. Raises `LimitExceeded`.
 
-    Raises `LimitExceeded`.
+    Operations that need not have happened may be left out.
     """
-    found = Search(history).run(step_limit)
-    return None if found is None else found.text
+    return Search(history).run(step_limit)
 
 
 class Search:
@@ -100,8 +99,8 @@ class Search:
         self.end = 0
         """Above all numbers that were taken from `left`."""
 
-    def run(self, step_limit: int) -> Value | None:
-        """The value at the end of some order, or None."""
+    def run(self, step_limit: int) -> list[Operation] | None:
+        """Some order, or None."""
         value = EMPTY
         choices: list[Choice] = []
         seen: set[tuple[int, int, int, int, tuple[int, ...]]] = set()
@@ -131,10 +130,16 @@ class Search:
                 value = choice.before or Value(value.text[:cut], choice.hash_before)
                 candidates = choice.others
         rest = [*self.left, *self.unseen[self.unseen_placed :]]
-        for number in sorted(rest, key=self.returns.__getitem__):
-            if self.returns[number] < math.inf:
-                value = self._apply(number, value)
-        return value
+        answered = [number for number in rest if self.returns[number] < math.inf]
+        order = [*self._placed(choices), *sorted(answered, key=self.returns.__getitem__)]
+        return [self.operations[number] for number in order]
+
+    def _placed(self, choices: list[Choice]) -> Iterator[int]:
+        """What was placed, in its order. The unseen puts that a choice placed stand right before it."""
+        unseen_after = [*(choice.unseen_before for choice in choices[1:]), self.unseen_placed]
+        for choice, after in zip(choices, unseen_after, strict=False):
+            yield from self.unseen[choice.unseen_before : after]
+            yield choice.placed
 
     def _candidates(self, value: Value) -> list[int]:
         """What may be placed next, the likeliest last: no other operation that is left had returned before its call."""
