@@ -13,11 +13,15 @@ much of it has to be said:
   accepted under a ballot above all others, since no other value can follow it.
 * That an instance is decided travels with the next message. Only (instance, ballot) is said: who accepted a value
   under that ballot has that very value, since a ballot proposes one value only; who has not, asks for it.
+* Nothing says that all have to be asked to accept. While a bare majority answers promptly, nobody else is; the others
+  get the values of decided instances, many in one message. Whom a proposer asks is a matter of speed alone, since a
+  decision needs a majority's votes whoever they are: to ask one peer less is as if its message were lost.
 
 A peer that lost its memory does not know what it promised, so it abstains for ever: it proposes and learns, but it
 does not vote, not even for itself. To the others it is a dead acceptor, as it was.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -84,9 +88,13 @@ class Peer:
         self.values: dict[int, bytes] = {}
         """What is proposed under `ballot` and not decided yet."""
         self.votes: dict[int, set[int]] = {}
+        self.prompt: set[int] = set()
+        """Peers whose votes made the last decision here, and are asked alone the next time. None: ask everybody."""
+        self.spared: dict[int, set[int]] = {}
+        """For instances that are proposed the peers who were not asked."""
         self.news: list[dict[int, int]] = [{} for _ in range(size)]
         """For each peer the decisions that it has to hear of from us: instance and ballot."""
-        self.owed: list[set[int]] = [set() for _ in range(size)]
+        self.owed: list[dict[int, None]] = [{} for _ in range(size)]
         """For each peer the decided instances whose values it has to get from us."""
 
     # --- the application's side --------------------------------------------------------------------------------------
@@ -112,11 +120,9 @@ class Peer:
         if minimum > self.minimum:
             self.minimum = minimum
             self._undecided = max(self._undecided, minimum)
-            for table in (*self._undecided_tables(), self.decided, *self.news):
+            for table in (*self._undecided_tables(), self.decided, *self.news, *self.owed):
                 for seq in [seq for seq in table if seq < minimum]:
                     del table[seq]
-            for seqs in self.owed:
-                seqs.difference_update([seq for seq in seqs if seq < minimum])
 
     # --- acceptor ----------------------------------------------------------------------------------------------------
 
@@ -177,6 +183,7 @@ class Peer:
         self.ballot = make_ballot((max(self.promised, self.ballot) >> 24) + 1, self.lives, self.me)
         self.first, self.limit = self.undecided(), EVERYTHING
         self.promises, self.found, self.values, self.votes = set(), {}, {}, {}
+        self.prompt, self.spared = set(), {}
         own = self.prepare(self.ballot, self.first)
         if isinstance(own, Promise):
             self.promise_from(self.me, self.ballot, own)
@@ -213,6 +220,19 @@ class Peer:
             self.vote_from(self.me, self.ballot, seq)
         return Accept(self.ballot, seq, value, [], self.done)
 
+    def ask(self, seq: int) -> list[int]:
+        """Whom to ask for votes at first."""
+        others = [peer for peer in range(self.size) if peer != self.me]
+        asked = [peer for peer in others if peer in self.prompt] or others
+        if len(asked) < len(others) and seq in self.values:
+            self.spared[seq] = {*others} - {*asked}
+        return asked
+
+    def ask_the_others(self, seq: int) -> list[int]:
+        """Whom to ask, too, since those who were asked first do not answer. They are not relied on any more."""
+        self.prompt = set()
+        return sorted(self.spared.pop(seq, ()))
+
     def is_proposing(self, ballot: int, seq: int) -> bool:
         """The proposal still stands and wants votes."""
         return ballot == self.ballot and seq in self.values and self.promised == ballot
@@ -224,6 +244,7 @@ class Peer:
         self.votes[seq].add(peer)
         if len(self.votes[seq]) < self.quorum:
             return False
+        self.prompt = self.votes[seq] - {self.me}
         self.learn(seq, self.values[seq], ballot)
         return True
 
@@ -240,7 +261,7 @@ class Peer:
         return self._undecided
 
     def _undecided_tables(self) -> tuple[dict[int, Any], ...]:
-        return self.accepted, self.wanted, self.found, self.values, self.votes
+        return self.accepted, self.wanted, self.found, self.values, self.votes, self.spared
 
     def learn(self, seq: int, value: bytes, ballot: int = NO_BALLOT) -> None:
         """An instance is decided. With the ballot under which it was, the others hear of it from us."""
@@ -250,11 +271,14 @@ class Peer:
         self.decided[seq] = value
         self.fresh.append(seq)
         self.highest = max(self.highest, seq)
+        spared = self.spared.get(seq, ())
         for table in self._undecided_tables():
             table.pop(seq, None)
         if ballot != NO_BALLOT:
             for peer, news in enumerate(self.news):
-                if peer != self.me:
+                if peer in spared:
+                    self.owed[peer][seq] = None
+                elif peer != self.me:
                     news[seq] = ballot
 
     def take_news(self, peer: int, most: int) -> News:
@@ -269,14 +293,18 @@ class Peer:
         """The peer did not get these news."""
         self.news[peer].update((seq, ballot) for seq, ballot in news if seq >= self.minimum)
 
-    def take_owed(self, peer: int) -> list[tuple[int, bytes]]:
-        """Values that a peer misses. If they do not arrive, it will miss them again."""
+    def owe(self, peer: int, seqs: Iterable[int]) -> None:
+        """The peer has to get the values of these decided instances."""
+        self.owed[peer].update((seq, None) for seq in seqs if seq >= self.minimum)
+
+    def take_owed(self, peer: int, most: int) -> list[tuple[int, bytes]]:
+        """Values that a peer misses. If they do not arrive, they are owed again."""
         taken: list[tuple[int, bytes]] = []
         size = 0
-        for seq in sorted(self.owed[peer]):
+        for seq in sorted(islice(self.owed[peer], most)):
             if size >= MAX_REPORT:
                 break
-            self.owed[peer].discard(seq)
+            del self.owed[peer][seq]
             if seq in self.decided:
                 taken.append((seq, self.decided[seq]))
                 size += len(self.decided[seq])

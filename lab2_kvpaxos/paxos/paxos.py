@@ -3,6 +3,7 @@
 It carries the core's messages and decides nothing. A proposal goes to each peer until it is decided or refused; a
 refused proposer waits a random while and campaigns anew, until what it wants is decided, by whomever. Decisions are
 told along with the next proposal, or a moment later if there is none, and again until each peer has heard of them.
+As long as a bare majority answers promptly, the others are not asked, and get what was decided every few milliseconds.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ NEWS_DELAY: Final = 0.005
 """Seconds that the news of a decision waits for a proposal to travel with."""
 MAX_NEWS: Final = 1000
 """Decisions told in one message."""
+PATIENCE: Final = 0.01
+"""Seconds that those who are asked alone have to answer, twice at most, before everybody is asked."""
 MAX_ON_THE_WAY: Final = 64
 """Proposals that may wait for one peer's answer. A peer who is slower hears of the decisions later."""
 RECENTLY: Final = 0.05
@@ -65,6 +68,7 @@ class Paxos:
         self._others = [peer for peer in range(len(self.peers)) if peer != self.core.me]
         self._on_the_way = [0] * len(self.peers)
         self._telling: set[int] = set()
+        self._watching = False
         self._heard_of_another = float("-inf")
         self._wake = asyncio.Event()
         host.spawn(self._drive(), name="propose")
@@ -186,9 +190,27 @@ class Paxos:
     # --- phase 2 -----------------------------------------------------------------------------------------------------
 
     def _propose(self, accept: Accept) -> None:
-        for peer in self._others:
+        for peer in self.core.ask(accept.seq):
             self.host.spawn(self._ask_to_accept(peer, accept))
+        if self.core.spared and not self._watching:
+            self._watching = True
+            self.host.spawn(self._watch())
         self._after()
+
+    async def _watch(self) -> None:
+        """Asks everybody where those who were asked alone take too long."""
+        while self.core.spared:
+            before = list(self.core.spared)
+            await self.host.sleep(PATIENCE * (0.5 + 0.5 * self.host.random.random()))
+            for seq in before:
+                self._ask_the_others(seq)
+        self._watching = False
+
+    def _ask_the_others(self, seq: int) -> None:
+        if seq in self.core.spared:
+            accept = Accept(self.core.ballot, seq, self.core.values[seq], [], self.core.done)
+            for peer in self.core.ask_the_others(seq):
+                self.host.spawn(self._ask_to_accept(peer, accept))
 
     async def _ask_to_accept(self, peer: int, accept: Accept) -> None:
         """Sends a proposal to a peer until it answers, or the proposal is decided or given up."""
@@ -196,6 +218,7 @@ class Paxos:
         while self.core.is_proposing(accept.ballot, accept.seq):
             if self._on_the_way[peer] < MAX_ON_THE_WAY and await self._asked_to_accept(peer, accept):
                 return
+            self._ask_the_others(accept.seq)
             await self.host.sleep(2 * pause * self.host.random.random())
             pause = min(2 * pause, LAST_PAUSE)
 
@@ -213,10 +236,11 @@ class Paxos:
             self._on_the_way[peer] -= 1
         self.core.merge_done(reply.done)
         if isinstance(reply, Accepted):
-            self.core.owed[peer].update(reply.missing)
+            self.core.owe(peer, reply.missing)
             self.core.vote_from(peer, accept.ballot, accept.seq)
         else:
             self.core.give_back(peer, news)
+            self._ask_the_others(accept.seq)
         if isinstance(reply, Rejected):
             self.core.saw(reply.promised)
             if self.core.needs_campaign:
@@ -245,23 +269,26 @@ class Paxos:
                 self.host.spawn(self._tell(peer))
 
     async def _tell(self, peer: int) -> None:
-        """Tells a peer what no proposal has told it in the meantime, until it has heard."""
+        """Tells a peer what no proposal has told it in the meantime, until it has heard. Who is deaf gets no values."""
         pause = NEWS_DELAY
         await self.host.sleep(NEWS_DELAY)
         while self.core.news[peer] or self.core.owed[peer]:
-            news, values = self.core.take_news(peer, MAX_NEWS), self.core.take_owed(peer)
+            news = self.core.take_news(peer, MAX_NEWS)
+            values = self.core.take_owed(peer, MAX_NEWS) if pause == NEWS_DELAY else []
             try:
                 reply = await self.host.call(
                     self.peers[peer], Decide(news, values, self.core.done), timeout=PEER_TIMEOUT
                 )
             except CallFailed:
                 self.core.give_back(peer, news)
-                self.core.owed[peer].update(seq for seq, _ in values)
-                await self.host.sleep(pause * (0.5 + self.host.random.random()))
+                self.core.owe(peer, (seq for seq, _ in values))
                 pause = min(2 * pause, LAST_PAUSE)
+                await self.host.sleep(pause * (0.25 + 0.5 * self.host.random.random()))
             else:
                 self.core.merge_done(reply.done)
-                self.core.owed[peer].update(reply.missing)
+                self.core.owe(peer, reply.missing)
+                pause = NEWS_DELAY
+                await self.host.sleep(NEWS_DELAY)  # with what is decided meanwhile
         self._telling.discard(peer)
 
     def _decide(self, request: Decide) -> Noted:
@@ -269,6 +296,7 @@ class Paxos:
         for seq, value in request.values:
             self.core.learn(seq, value)
         missing = self.core.note(request.news)
+        self._heard_of_another = self.host.now()
         self._after()
         return Noted(missing, self.core.done)
 

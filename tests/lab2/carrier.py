@@ -63,11 +63,20 @@ def campaign(peer: Peer) -> list[Message]:
 
 
 def proposals(peer: Peer, accepts: Iterable[Accept]) -> list[Message]:
-    """Proposals, each with the news that there is."""
+    """Proposals for those who are asked at first, each with the news that there is."""
     return [
         Message(peer.me, other, with_news(peer, other, accept), life=peer.lives)
         for accept in accepts
-        for other in others(peer)
+        for other in peer.ask(accept.seq)
+    ]
+
+
+def to_the_others(peer: Peer) -> list[Message]:
+    """The proposals that still want votes, for those who were not asked."""
+    return [
+        Message(peer.me, other, with_news(peer, other, accept), life=peer.lives)
+        for accept in standing(peer)
+        for other in peer.ask_the_others(accept.seq)
     ]
 
 
@@ -89,7 +98,11 @@ def tell(peer: Peer) -> list[Message]:
     """The news that no proposal took along, and the values that the others miss."""
     return [
         Message(
-            peer.me, other, Decide(peer.take_news(other, MAX_NEWS), peer.take_owed(other), peer.done), None, peer.lives
+            peer.me,
+            other,
+            Decide(peer.take_news(other, MAX_NEWS), peer.take_owed(other, MAX_NEWS), peer.done),
+            None,
+            peer.lives,
         )
         for other in others(peer)
         if peer.news[other] or peer.owed[other]
@@ -101,7 +114,7 @@ def failed(peer: Peer, question: Message) -> None:
     if isinstance(question.body, Accept | Decide):
         peer.give_back(question.dst, question.body.news)
     if isinstance(question.body, Decide):
-        peer.owed[question.dst].update(seq for seq, _ in question.body.values)
+        peer.owe(question.dst, (seq for seq, _ in question.body.values))
 
 
 # --- what a core hears -----------------------------------------------------------------------------------------------
@@ -135,7 +148,7 @@ def _answer(peer: Peer, asked: Question) -> Answer:
 def _answered(peer: Peer, message: Message) -> list[Message]:
     reply, asked = message.body, message.asked
     if isinstance(reply, Accepted | Noted):
-        peer.owed[message.src].update(reply.missing)
+        peer.owe(message.src, reply.missing)
     elif isinstance(asked, Accept):
         peer.give_back(message.src, asked.news)
     if isinstance(reply, Rejected):

@@ -83,7 +83,17 @@ class Forget:
         return f"p{self.dst} is done up to {self.seq}"
 
 
-Event = Start | Campaign | Restart | Forget | Message
+@dataclass(frozen=True)
+class Widen:
+    """A peer asks everybody where it has asked some only."""
+
+    dst: int
+
+    def __str__(self) -> str:
+        return f"p{self.dst} asks the others, too"
+
+
+Event = Start | Campaign | Restart | Forget | Widen | Message
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class Scenario(NamedTuple):
     """Wanted from the beginning."""
     campaigns: tuple[int, ...]
     """How often each peer may campaign."""
-    later: tuple[Start | Restart | Forget, ...] = ()
+    later: tuple[Start | Restart | Forget | Widen, ...] = ()
     """What may happen at any time: wishes and forgetting as often as it makes a difference, restarts once."""
 
 
@@ -130,6 +140,7 @@ SCENARIOS: Final = (
     Scenario("two proposers, one tries again", (Start(0, 0, A), Start(1, 0, B)), (2, 1, 0)),
     Scenario("three proposers", (Start(0, 0, A), Start(1, 0, B), Start(2, 0, C)), (1, 1, 1)),
     Scenario("two instances", (Start(0, 0, A), Start(1, 0, B)), (1, 1, 0), (Start(0, 1, C), Start(1, 1, D))),
+    Scenario("a bare majority", (Start(0, 0, A), Start(1, 1, D)), (1, 1, 0), (Start(0, 1, C), Widen(0), Widen(1))),
     Scenario("a voter loses its memory", (Start(0, 0, A), Start(2, 0, C)), (1, 0, 1), (Restart(1),)),
     Scenario("a proposer loses its memory", (Start(0, 0, A), Start(1, 0, B)), (2, 1, 0), (Restart(0), Start(0, 0, D))),
     Scenario(
@@ -208,6 +219,8 @@ def step(node: Node, event: Event) -> tuple[Node, list[Message]]:
             if node.restarts:
                 peer = type(peer)(peer.me, peer.size, peer.lives + 1)
                 node = node._replace(peer=peer, restarts=node.restarts - 1)
+        case Widen():
+            sent = carrier.to_the_others(peer)
         case Forget():
             if event.seq in peer.decided:
                 peer.done_up_to(event.seq)
@@ -243,9 +256,9 @@ def is_spent(node: Node, message: Message) -> bool:
         case Accepted():
             assert isinstance(asked, Accept)
             counted = asked.ballot != peer.ballot or asked.seq not in peer.votes
-            return counted and peer.owed[message.src].issuperset(body.missing)
+            return counted and peer.owed[message.src].keys() >= {*body.missing}
         case Noted():
-            return peer.owed[message.src].issuperset(body.missing)
+            return peer.owed[message.src].keys() >= {*body.missing}
         case Decide():
             return not node.restarts and all(seq in peer.decided for seq, _ in (*body.news, *body.values))
     return False

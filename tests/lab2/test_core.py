@@ -319,13 +319,13 @@ def test_forgetting_frees_every_table() -> None:
     for seq in (0, 1, 3):
         peer.vote_from(1, peer.ballot, seq)
     peer.found[2] = peer.found[5] = (B1, b"found")
-    peer.owed[1] = {0, 5}
+    peer.owe(1, [0, 5])
     assert {2, 4, 5} == set(peer.accepted) == set(peer.wanted) == set(peer.values) == set(peer.votes)
     peer.merge_done([3, 3, 3])
     assert peer.minimum == 4
     for table in (peer.accepted, peer.wanted, peer.values, peer.votes):
         assert set(table) == {4, 5}
-    assert set(peer.found) == peer.owed[1] == {5}
+    assert set(peer.found) == set(peer.owed[1]) == {5}
     assert peer.decided == {}
     assert peer.news == [{}, {}, {}]
     assert peer.undecided() == 4
@@ -408,10 +408,59 @@ def test_what_a_peer_misses_is_owed_until_it_is_taken(monkeypatch: pytest.Monkey
     peer = Peer(0, 3)
     for seq in (0, 1, 2):
         peer.learn(seq, b"x")
-    peer.owed[1] = {0, 1, 2, 7}
-    assert peer.take_owed(1) == [(0, b"x"), (1, b"x")]
-    assert peer.take_owed(1) == [(2, b"x")], "7 is not known here"
-    assert peer.take_owed(1) == []
+    peer.owe(1, [2, 7, 0, 1])
+    assert peer.take_owed(1, most=9) == [(0, b"x"), (1, b"x")]
+    assert peer.take_owed(1, most=9) == [(2, b"x")], "7 is not known here"
+    assert peer.take_owed(1, most=9) == []
+
+
+# --- whom a proposer asks --------------------------------------------------------------------------------------------
+
+
+def test_everybody_is_asked_until_a_majority_has_answered() -> None:
+    peer = leader((0, b"x"), (1, b"x"))
+    assert peer.ask(0) == [1, 2]
+    peer.vote_from(2, peer.ballot, 0)
+    peer.start(2, b"y")
+    assert peer.ask(2) == [2]
+    assert peer.spared == {2: {1}}
+
+
+def test_who_was_not_asked_is_owed_the_value_and_who_was_gets_the_news() -> None:
+    peer = leader((0, b"x"))
+    peer.vote_from(2, peer.ballot, 0)
+    peer.start(1, b"y")
+    peer.ask(1)
+    peer.vote_from(2, peer.ballot, 1)
+    assert peer.take_owed(1, most=9) == [(1, b"y")]
+    assert peer.take_news(1, most=9) == [(0, peer.ballot)]
+    assert peer.take_owed(2, most=9) == []
+    assert peer.take_news(2, most=9) == [(0, peer.ballot), (1, peer.ballot)]
+
+
+def test_who_does_not_answer_is_not_asked_alone_again() -> None:
+    peer = leader((0, b"x"))
+    peer.vote_from(2, peer.ballot, 0)
+    peer.start(1, b"y")
+    peer.ask(1)
+    assert peer.ask_the_others(1) == [1]
+    assert peer.ask_the_others(1) == [], "they have been asked"
+    peer.start(2, b"z")
+    assert peer.ask(2) == [1, 2]
+    peer.vote_from(1, peer.ballot, 1)
+    assert peer.take_owed(1, most=9) == [], "it was asked after all, so the news are enough"
+    peer.start(3, b"z")
+    assert peer.ask(3) == [1], "it was the one who answered"
+
+
+def test_a_new_campaign_asks_everybody() -> None:
+    peer = leader((0, b"x"))
+    peer.vote_from(2, peer.ballot, 0)
+    peer.start(1, b"y")
+    peer.campaign()
+    assert peer.promise_from(1, peer.ballot, promise())
+    assert [accept.seq for accept in peer.due()] == [1]
+    assert peer.ask(1) == [1, 2]
 
 
 def test_decided_instances_are_told_up_to_the_first_gap(monkeypatch: pytest.MonkeyPatch) -> None:

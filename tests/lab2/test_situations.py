@@ -3,6 +3,7 @@
     start PEER SEQ "value"      the application of a peer proposes; if the peer leads, its proposal sets out
     campaign PEER               a peer begins phase 1
     resend PEER                 a peer sends its standing proposals again
+    widen PEER                  a peer asks everybody to accept where it has asked some only
     tell PEER                   a peer tells the others what they have not heard, or miss
     ask PEER OTHER SEQ          a peer asks another for its decisions from an instance on
     done PEER SEQ               the application of a peer needs nothing up to an instance
@@ -72,7 +73,7 @@ def do(world: World, command: str) -> Lines:
     match verb, words:
         case "start", [me, seq, value]:
             return world.start(int(me), int(seq), value.encode())
-        case (("campaign" | "resend" | "tell" | "restart" | "show"), [me]):
+        case (("campaign" | "resend" | "widen" | "tell" | "restart" | "show"), [me]):
             lines: Lines = getattr(world, verb)(int(me))
             return lines
         case "ask", [me, other, first]:

@@ -29,6 +29,7 @@ ODDS: Final = {
     "campaign": 10,
     "tell": 1,
     "resend": 2,
+    "widen": 2,
     "ask": 2,
     "done": 3,
     "cut": 0.3,
@@ -78,8 +79,9 @@ class Walk:
                 return [f"p{me} wants {seq} = {value!r}", *world.start(me, seq, value.encode())]
             case "campaign":
                 return [f"p{me} campaigns", *world.campaign(me)] if peer.needs_campaign else []
-            case "tell" | "resend":
-                return world.tell(me) if verb == "tell" else world.resend(me)
+            case "tell" | "resend" | "widen":
+                lines: Lines = getattr(world, verb)(me)
+                return lines
             case "ask":
                 return world.ask(
                     me, random.choice([other for other in range(self.size) if other != me]), peer.undecided()
@@ -109,12 +111,14 @@ class Walk:
                     self.trace += world.start(me, seq, b"nothing")
                 if peer.needs_campaign:
                     self.trace += [f"p{me} campaigns", *world.campaign(me)]
+                self.trace += world.widen(me)
                 self._deliver_all()
                 for other in range(self.size):
                     if other != me:
                         self.trace += world.ask(me, other, peer.undecided())
-                self.trace += world.tell(me)
-                self._deliver_all()
+                for _ in range(2):  # what happened, and then the values that are missing
+                    self.trace += world.tell(me)
+                    self._deliver_all()
 
     def _deliver_all(self) -> None:
         while self.world.under_way:
@@ -131,7 +135,9 @@ def check_forgotten(world: World) -> None:
             peer.found,
             peer.values,
             peer.votes,
+            peer.spared,
             *peer.news,
+            *peer.owed,
         )
         kept = {seq for table in tables for seq in table if seq < peer.minimum}
         assert not kept, f"p{peer.me} has not forgotten {sorted(kept)}, before its Min {peer.minimum}"

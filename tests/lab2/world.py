@@ -41,6 +41,10 @@ class World:
         peer = self.peers[me]
         return self._after(me, carrier.proposals(peer, carrier.standing(peer)))
 
+    def widen(self, me: int) -> Lines:
+        """A peer asks everybody where it has asked some only."""
+        return self._after(me, carrier.to_the_others(self.peers[me]))
+
     def tell(self, me: int) -> Lines:
         """A peer tells what the others have not heard or miss."""
         return self._after(me, carrier.tell(self.peers[me]))

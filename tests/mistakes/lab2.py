@@ -204,12 +204,12 @@ PROPOSERS = [
                 PAXOS,
                 """
                 if isinstance(reply, Accepted):
-                    self.core.owed[peer].update(reply.missing)
+                    self.core.owe(peer, reply.missing)
                 """,
                 """
                 self.core.vote_from(peer, accept.ballot, accept.seq)
                 if isinstance(reply, Accepted):
-                    self.core.owed[peer].update(reply.missing)
+                    self.core.owe(peer, reply.missing)
                 """,
             ),
         ),
@@ -329,6 +329,20 @@ LEARNERS = [
         ("test_decision_is_told_again",),
     ),
     Mistake(
+        "",
+        "who was not asked to accept is not told the value",
+        "It never learns what the others decided without it.",
+        (Edit(CORE, "self.owed[peer][seq] = None", "pass"),),
+        ("test_rpc_count",),
+    ),
+    Mistake(
+        "",
+        "who answered once is asked alone for ever",
+        "When it is gone, nobody else is asked.",
+        (Edit(CORE, "return sorted(self.spared.pop(seq, ()))", "return []"),),
+        ("test_dead_majority", "test_lagging_server_catches_up"),
+    ),
+    Mistake(
         "PX44",
         "a late Accept opens a forgotten instance again",
         "It stays there for ever.",
@@ -357,9 +371,9 @@ LEARNERS = [
                 CORE,
                 """
                 self.highest = max(self.highest, seq)
-                for table in self._undecided_tables():
+                spared = self.spared.get(seq, ())
                 """,
-                "for table in self._undecided_tables():",
+                "spared = self.spared.get(seq, ())",
             ),
             Edit(
                 CORE,
@@ -466,7 +480,7 @@ FORGETTING = [
         (
             Edit(
                 CORE,
-                "for table in (*self._undecided_tables(), self.decided, *self.news):",
+                "for table in (*self._undecided_tables(), self.decided, *self.news, *self.owed):",
                 "for table in self.news:",
             ),
         ),
@@ -516,8 +530,8 @@ FORGETTING = [
         (
             Edit(
                 CORE,
-                "for table in (*self._undecided_tables(), self.decided, *self.news):",
-                "for table in (self.accepted, self.found, self.values, self.votes, self.decided, *self.news):",
+                "for table in (*self._undecided_tables(), self.decided, *self.news, *self.owed):",
+                "for table in (self.accepted, self.values, self.votes, self.decided, *self.news, *self.owed):",
             ),
         ),
         ("test_forgotten_proposal_ends",),
@@ -616,6 +630,12 @@ REPLICAS = [
         "It is behind until somebody asks it for something, and the others have to remember for it.",
         (
             Edit(RSM, "if self._others:", "if False:"),
+            Edit(PAXOS, "self.core.owe(peer, (seq for seq, _ in values))", "pass"),
+            Edit(
+                PAXOS,
+                "values = self.core.take_owed(peer, MAX_NEWS) if pause == NEWS_DELAY else []",
+                "values = self.core.take_owed(peer, MAX_NEWS)",
+            ),
             Edit(
                 CORE,
                 "self.news[peer].update((seq, ballot) for seq, ballot in news if seq >= self.minimum)",
