@@ -1,4 +1,4 @@
-"""ShardKV in the simulated world: what befalls shards on their way, beyond what the graded tests may ask of everybody."""
+"""ShardKV in the simulated world: what befalls shards on their way, beyond what is asked of every solution."""
 
 from typing import Any, Final
 
