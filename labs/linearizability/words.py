@@ -1,4 +1,4 @@
-"""Operations in words."""
+"""Operations in words, and what tells them apart."""
 
 from labs.history import Operation
 from labs.texts import shown
@@ -10,3 +10,8 @@ def describe(operation: Operation) -> str:
     call = f"{operation.op.capitalize()}({', '.join(shown(each or '') for each in (operation.key, *arguments))})"
     until = "no answer yet" if operation.return_ is None else f"{operation.return_:.3f} s"
     return f"{call} by {operation.client} ({operation.call:.3f} s to {until})"
+
+
+def identity(operation: Operation) -> tuple[object, ...]:
+    """What tells an operation from others, whether it was answered or not."""
+    return (operation.client, operation.op, operation.key, operation.value, operation.expected, operation.call)

@@ -1,0 +1,159 @@
+"""`lab linearizable FILE` and `lab recheck RUN`: judges histories that were saved."""
+
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from labs.history import Operation
+from labs.linearizability import Verdict, by_key, check, legal_prefix
+from labs.linearizability.reading import BadLine, line_numbers, read
+from labs.linearizability.words import describe, identity
+from labs.places import runs_folder, short
+from labs.usage import FAILED, INCONCLUSIVE, PASSED, BadUsage
+
+VERSION: Final = 1
+"""Of the shape of what `--json` prints."""
+HISTORY: Final = "history.jsonl"
+"""A saved history's name, in the folder of its test or of its seed."""
+
+
+def judge_file(file: Path, json: bool, html: Path | None, steps: int) -> int:
+    """Judges one history, tells what came of it, and returns the exit status. Raises `BadUsage`."""
+    began = time.perf_counter()
+    gc.disable()  # there is nothing to collect, and all too much to look at
+    data, operations = _load(file)
+    verdict = check(operations, steps)
+    seconds = time.perf_counter() - began
+    prefix = legal_prefix(operations, verdict) if verdict.ok is False and (json or html) else []
+    if html is not None:
+        from labs.linearizability.page import page
+
+        _write(html, page(file.name, operations, verdict, prefix))
+    if json:
+        _print_json(_as_json(file, data, operations, verdict, prefix, seconds))
+    else:
+        print(_as_text(file, data, operations, verdict, seconds))
+    return _status([verdict])
+
+
+def judge_run(run: str, json: bool, steps: int) -> int:
+    """Judges all histories that a run has kept. Returns the exit status. Raises `BadUsage`."""
+    folder = next((each for each in (Path(run), runs_folder() / run) if each.is_dir()), None)
+    if folder is None:
+        raise BadUsage(f"expected the folder of a run, or its name in {short(runs_folder())}, got {run}")
+    files = sorted(folder.resolve().rglob(HISTORY))
+    if not files:
+        raise BadUsage(f"there is no {HISTORY} in {short(folder)}: none of its tests asked clerks for anything")
+    verdicts: dict[str, Verdict] = {}
+    operations = 0
+    for file in files:
+        _, history = _load(file)
+        operations += len(history)
+        verdicts[str(file.parent.relative_to(folder.resolve()))] = check(history, steps)
+    if json:
+        histories = [{"history": name, **_facts(verdict)} for name, verdict in verdicts.items()]
+        _print_json({"version": VERSION, "run": str(folder), "operations": operations, "histories": histories})
+    else:
+        for name, verdict in verdicts.items():
+            if not verdict.ok:
+                print(f"{name}\n  {'' if verdict.ok is False else 'inconclusive: '}{verdict.explanation}")
+        good = sum(verdict.ok is True for verdict in verdicts.values())
+        print(f"{good:,} of {_count(len(verdicts), 'history')} linearizable, {_count(operations, 'operation')}")
+    return _status(list(verdicts.values()))
+
+
+def _status(verdicts: Sequence[Verdict]) -> int:
+    if any(verdict.ok is False for verdict in verdicts):
+        return FAILED
+    return PASSED if all(verdict.ok for verdict in verdicts) else INCONCLUSIVE
+
+
+def _load(file: Path) -> tuple[bytes, list[Operation]]:
+    try:
+        data = file.read_bytes()
+        operations = read(data)
+    except OSError as error:
+        raise BadUsage(f"cannot read {file}: {error.strerror}") from None
+    except BadLine as error:
+        raise BadUsage(f"{file}, {error}") from None
+    if not operations:
+        raise BadUsage(f"expected a history in {file}, one operation a line, and found none")
+    return data, operations
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise BadUsage(f"cannot write {file}: {error.strerror}") from None
+
+
+# --- words and JSON --------------------------------------------------------------------------------------------------
+
+
+def _as_text(file: Path, data: bytes, operations: list[Operation], verdict: Verdict, seconds: float) -> str:
+    keys, clients = len(by_key(operations)), len({each.client for each in operations})
+    size = ", ".join((_count(len(operations), "operation"), _count(keys, "key"), _count(clients, "client")))
+    answer = {True: "linearizable", False: "not linearizable", None: "inconclusive"}[verdict.ok]
+    lines = [f"{file}: {answer} ({size}, {seconds:.2f} s)"]
+    if verdict.explanation:
+        lines.append(verdict.explanation)
+    lines += [
+        f"  line {number}: {describe(original)}"
+        for number, original in sorted(_found(data, operations, verdict.operations), key=lambda each: each[0])
+    ]
+    return "\n".join(lines)
+
+
+def _as_json(
+    file: Path,
+    data: bytes,
+    operations: list[Operation],
+    verdict: Verdict,
+    prefix: list[Operation],
+    seconds: float,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"version": VERSION, "file": str(file), **_facts(verdict)}
+    found["operations"] = len(operations)
+    found["keys"] = len(by_key(operations))
+    found["clients"] = len({each.client for each in operations})
+    lines = data.split(b"\n")
+    found["witness"] = [
+        {"line": number, **msgspec.json.decode(lines[number - 1])}
+        for number, _ in _found(data, operations, verdict.operations)
+    ]
+    found["legal_prefix"] = [number for number, _ in _found(data, operations, prefix)]
+    found["seconds"] = round(seconds, 3)
+    return found
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "linearizable": verdict.ok,
+        "anomaly": verdict.anomaly or None,
+        "key": verdict.key,
+        "explanation": verdict.explanation,
+    }
+
+
+def _found(data: bytes, operations: list[Operation], wanted: Sequence[Operation]) -> list[tuple[int, Operation]]:
+    """The lines where these stand, and what they became in the end."""
+    if not wanted:
+        return []
+    places = {identity(each): place for place, each in enumerate(operations)}
+    lines = line_numbers(data)
+    return [(lines[places[identity(each)]], operations[places[identity(each)]]) for each in wanted]
+
+
+def _count(number: int, thing: str) -> str:
+    many = {"history": "histories"}.get(thing, f"{thing}s")
+    return f"{number:,} {thing if number == 1 else many}"
+
+
+def _print_json(found: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
