@@ -58,7 +58,11 @@ PRIMARY_BACKUP = {
     "PB21": Kind("the result of an Append is forwarded, and not its argument", "never"),
     "PB22": Kind("a view is acknowledged before the backup has the data", "never"),
     "PB23": Kind("all data is sent again at every tick", "never", COSTS),
-    "PB24": Kind("a transfer of one key after the other races with live writes", "sometimes"),
+    "PB24": Kind(
+        "a transfer of one key after the other races with live writes",
+        "sometimes",
+        "a transfer is installed as a whole here; what goes wrong then is the same as with PB25.",
+    ),
     "PB25": Kind("the new backup executes before its data has come, which then overwrites that", "sometimes"),
     "PB26": Kind("the transfer to a dead backup goes on for ever, under a lock", "always"),
     "PB27": Kind("everything waits for the Ping", "never"),

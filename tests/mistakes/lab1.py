@@ -3,6 +3,7 @@
 from labs.mistakes import Edit, Mistake
 
 VIEWS = "viewservice/core.py"
+VIEW_SERVER = "viewservice/server.py"
 REPLICA = "pbservice/core.py"
 SERVER = "pbservice/server.py"
 CLERK = "pbservice/clerk.py"
@@ -229,6 +230,39 @@ VIEW_SERVICE = [
         ),
         ("test_dead_idle_server_is_not_recruited",),
     ),
+    Mistake(
+        "VS13",
+        "who asks before the first view gets no answer",
+        "Clerks may come before servers.",
+        (
+            Edit(
+                VIEW_SERVER,
+                "return self.service.view",
+                """
+                assert self.service.view.viewnum > 0, "there is no view yet"
+                return self.service.view
+                """,
+            ),
+        ),
+        ("test_first_primary",),
+    ),
+    Mistake(
+        "VS15",
+        "the time that a tick takes comes on top of the time between two",
+        "A dead server is declared dead late.",
+        (
+            Edit(VIEW_SERVER, "def tick(self) -> None:", "async def tick(self) -> None:"),
+            Edit(
+                VIEW_SERVER,
+                "self.service.tick()",
+                """
+                await self.host.sleep(PING_INTERVAL / TICKS_PER_PING)
+                self.service.tick()
+                """,
+            ),
+        ),
+        ("test_death_after_five_intervals",),
+    ),
 ]
 
 FORWARDING = [
@@ -303,6 +337,28 @@ FORWARDING = [
     ),
     Mistake(
         "PB4",
+        "a write is answered when the forward fails, and the backup gets everything later",
+        "What was answered is lost if the primary dies before that.",
+        (
+            Edit(
+                SERVER,
+                """
+                reply = await self.host.call(view.backup, request, timeout=PEER_TIMEOUT)
+            except CallFailed:
+                """,
+                """
+                reply = await self.host.call(view.backup, request, timeout=PEER_TIMEOUT)
+            except CallFailed:
+                if self.replica.view == view:
+                    self.replica.backup_is_synced = False
+                return True
+                """,
+            ),
+        ),
+        ("test_no_answer_before_backup",),
+    ),
+    Mistake(
+        "PB6",
         "a failed forward is ignored",
         "What was answered is lost with the primary.",
         (
@@ -340,6 +396,90 @@ FORWARDING = [
             ),
         ),
         ("test_no_answer_before_backup",),
+    ),
+    Mistake(
+        "PB7",
+        "executed before it is forwarded, and the retry is answered as a duplicate",
+        "What was answered is lost with the primary.",
+        (
+            Edit(
+                SERVER,
+                """
+                if not self.replica.is_primary:
+                    return NotPrimary()
+                """,
+                """
+                if not self.replica.is_primary:
+                    return NotPrimary()
+                if isinstance(request, Write) and request.seq <= self.replica.newest.get(request.client, 0):
+                    outcome = asyncio.get_running_loop().create_future()
+                    outcome.set_result(Done())
+                    return outcome
+                """,
+            ),
+            Edit(
+                SERVER,
+                "batch = [request for request, _ in taken]",
+                """
+                batch = [request for request, _ in taken]
+                replies = self.replica.execute(batch)
+                """,
+            ),
+            Edit(
+                SERVER,
+                "for (_, outcome), reply in zip(taken, self.replica.execute(batch), strict=True):",
+                "for (_, outcome), reply in zip(taken, replies, strict=True):",
+            ),
+            Edit(
+                REPLICA,
+                "return Forward(self.view.viewnum, self.batch + 1, [op for op in batch if isinstance(op, Write)])",
+                "return Forward(self.view.viewnum, self.batch, [op for op in batch if isinstance(op, Write)])",
+            ),
+        ),
+        ("test_no_answer_before_backup",),
+    ),
+    Mistake(
+        "PB8",
+        "operations are forwarded side by side",
+        "The backup executes them in another order than the primary.",
+        (
+            Edit(
+                SERVER,
+                'def operation(self, request: Read | Write) -> "NotPrimary | asyncio.Future[Outcome]":',
+                "async def operation(self, request: Read | Write) -> Outcome:",
+            ),
+            Edit(
+                SERVER,
+                """
+                outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+                self._queue.append((request, outcome))
+                self._work.set()
+                return outcome
+                """,
+                """
+                while not self.replica.backup_is_synced:
+                    await self.host.sleep(RETRY_PAUSE)
+                if self.replica.view.backup and not await self.forward([request]):
+                    return NotPrimary()
+                return self.replica.execute([request])[0]
+                """,
+            ),
+            Edit(
+                REPLICA,
+                """
+                if not self.is_valid or request.batch > self.batch + 1:
+                    return NotSynced()
+                if request.batch == self.batch + 1:
+                    self.execute(request.writes)
+                """,
+                """
+                if not self.is_valid:
+                    return NotSynced()
+                self.execute(request.writes)
+                """,
+            ),
+        ),
+        ("test_concurrent_appends", "test_ten_appenders_unreliable"),
     ),
     Mistake(
         "PB9",
@@ -399,6 +539,75 @@ FORWARDING = [
             ),
         ),
         ("test_old_primary_serves_no_gets", "test_get_after_put", "test_old_primary_completes_no_append"),
+    ),
+    Mistake(
+        "PB21",
+        "the new value is forwarded, and not what an Append adds",
+        "A retry that waits in the same batch adds to it twice.",
+        (
+            Edit(
+                REPLICA,
+                "return Forward(self.view.viewnum, self.batch + 1, [op for op in batch if isinstance(op, Write)])",
+                """
+                new: dict[str, str] = {}
+                writes = []
+                for op in batch:
+                    if isinstance(op, Write):
+                        old = new.get(op.key, self.values.get(op.key, ""))
+                        new[op.key] = old + op.value if op.append else op.value
+                        writes.append(Write(op.client, op.seq, op.key, new[op.key], False))
+                return Forward(self.view.viewnum, self.batch + 1, writes)
+                """,
+            ),
+        ),
+        ("test_retried_append_reaches_backup",),
+    ),
+    Mistake(
+        "PB32",
+        "a refusal of the backup is taken for a confirmation",
+        "A primary that was replaced goes on, and gives old values.",
+        (
+            Edit(
+                SERVER,
+                """
+                if isinstance(reply, NotSynced):
+                    await self.synchronise()
+                else:
+                    await self.disagree(view)
+                """,
+                """
+                if isinstance(reply, NotSynced):
+                    await self.synchronise()
+                else:
+                    return True
+                """,
+            ),
+        ),
+        ("test_old_primary_serves_no_gets", "test_old_primary_completes_no_append"),
+    ),
+    Mistake(
+        "PB36",
+        "a backup executes a batch when the next one comes",
+        "The newest of what was answered is lost with the primary.",
+        (
+            Edit(
+                REPLICA,
+                "self._parts: dict[int, Transfer] = {}",
+                """
+                self._parts: dict[int, Transfer] = {}
+                self._late: list[Write] = []
+                """,
+            ),
+            Edit(
+                REPLICA,
+                "self.execute(request.writes)",
+                """
+                late, self._late = self._late, request.writes
+                self.execute(late)
+                """,
+            ),
+        ),
+        ("test_no_answer_before_backup", "test_primary_failure", "test_retried_append_reaches_backup"),
     ),
     Mistake(
         "PB37",
@@ -481,6 +690,61 @@ TRANSFER = [
         ("test_appends_during_transfer",),
     ),
     Mistake(
+        "PB25",
+        "a new backup executes before its data has come, and the older data then overwrites that",
+        "What was answered during the transfer is lost with the primary.",
+        (
+            Edit(
+                SERVER,
+                """
+                if not self.replica.backup_is_synced:
+                    await self.synchronise()
+                else:
+                    await self.do_batch()
+                """,
+                """
+                if not self.replica.backup_is_synced and self.replica.view != self._sent_to:
+                    self._sent_to = self.replica.view
+                    self.host.spawn(self.synchronise())
+                if self._queue:
+                    await self.do_batch()
+                else:
+                    await self.host.sleep(RETRY_PAUSE)
+                """,
+            ),
+            Edit(
+                SERVER,
+                "self._work = asyncio.Event()",
+                """
+                self._work = asyncio.Event()
+                self._sent_to = self.replica.view
+                """,
+            ),
+            Edit(
+                REPLICA,
+                """
+                if not self.is_valid or request.batch > self.batch + 1:
+                    return NotSynced()
+                if request.batch == self.batch + 1:
+                    self.execute(request.writes)
+                """,
+                """
+                if request.batch > self.batch:
+                    self.batch = request.batch - 1
+                    self.execute(request.writes)
+                """,
+            ),
+        ),
+        ("test_appends_during_transfer",),
+    ),
+    Mistake(
+        "PB26",
+        "a primary that cannot reach its backup tries for ever, whatever the view",
+        "It waits for a dead server, and everybody waits for it.",
+        (Edit(SERVER, "while self.replica.view == view:", "while True:"),),
+        ("test_put_after_backup_failure",),
+    ),
+    Mistake(
         "PB22",
         "a view is acknowledged before the backup has the data",
         "If the primary dies now, the next one has nothing.",
@@ -498,7 +762,7 @@ TRANSFER = [
         "PB33",
         "a restarted primary goes on as primary",
         "It has no data, and sends that to its backup.",
-        (IGNORES_RESTART_OF_PRIMARY, TRUSTS_ITSELF_AS_PRIMARY),
+        (TRUSTS_ITSELF_AS_PRIMARY, IGNORES_RESTART_OF_PRIMARY),
         ("test_primary_restarts_at_once", "test_reads_never_go_back"),
     ),
     Mistake(
@@ -665,7 +929,7 @@ CLERKS = [
         ("test_at_most_once", "test_backup_knows_duplicates"),
     ),
     Mistake(
-        "PB33",
+        "",
         "a clerk is known by its name",
         "When it restarts and counts from 1 again, what it asks is taken for duplicates.",
         (

@@ -893,19 +893,25 @@ async def test_no_answer_before_backup(cluster: Cluster) -> None:
 async def test_retried_append_reaches_backup(cluster: Cluster) -> None:
     """A retried Append reaches the backup, too.
 
-    For half a second all that pb-1 says to pb-2 is lost. Catches: an operation that is noted as executed before the
-    backup has it, so that its retry is answered as a duplicate and never forwarded.
+    For a second and a half all that pb-1 says to pb-2 is lost. Then a retry and another clerk's Append may wait side by
+    side. Catches: an operation that is noted as executed before the backup has it, so that its retry is answered as a
+    duplicate and never forwarded; new values that are forwarded, and not what an Append adds.
     """
     service = await Service.start(cluster, 2)
-    ck = await service.clerk("ck-1")
+    ck, other = await service.clerk("ck-1"), await service.clerk("ck-2")
     await service.get(ck, "k")
     cluster.tap("pb-2", Faults(request_lost=1.0), sources=["pb-1"])
     append = cluster.spawn(ck.append("k", "R"))
-    await cluster.sleep(0.5)
+    await cluster.sleep(1.2)
+    later = cluster.spawn(other.append("k", "S"))
+    await cluster.sleep(0.3)
     cluster.untap("pb-2")
     await service.finish(append, 'Append("k", "R") by ck-1')
+    await service.finish(later, 'Append("k", "S") by ck-2')
     await service.kill_primary()
-    await service.check(ck, "k", "R", "the Append was answered, so pb-2 should have had it when pb-1 was killed")
+    value = await service.get(ck, "k")
+    hint = "both Appends were answered, so pb-2 should have had each of them, once, when pb-1 was killed"
+    expect_equal('Get("k") by ck-1, sorted,', "".join(sorted(value)), "RS", hint)
 
 
 @graded(part="B+", points=1, within=60.0)
