@@ -9,7 +9,10 @@ import click
 from labs.usage import BAD_USAGE, FAILED, INTERRUPTED, PASSED, BadUsage
 
 EXISTING_FOLDER = click.Path(path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+STEPS = "What a search may try for a key, where it is needed, before it gives up."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -105,6 +108,40 @@ def handout_(folder: Path) -> int:
 
 
 @lab.command()
+@click.argument("test", metavar="TEST")
+@click.option("--seed", type=int, required=True, metavar="K", help="The seed with which the test fails.")
+@click.option("--out", type=NEW_FILE, required=True, metavar="FILE", help="Where the shrunk run is saved.")
+@click.option("--submission", type=EXISTING_FOLDER, metavar="DIR", help="The lab packages in DIR, not the reference.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=2000, show_default=True, metavar="N", help="Runs to spend, at most."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="Seconds to spend, at most."
+)
+@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+def shrink(**options: object) -> int:
+    """Make a failing run of the simulation small: few faults, few operations, all else simple.
+
+    \b
+    lab shrink kvpaxos::test_servers_in_a_storm --seed 17 --submission ../mine --out small.json
+    """
+    from labs import shrinking
+
+    return shrinking.shrink(shrinking.Request(**options))  # type: ignore[arg-type]
+
+
+@lab.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--submission", type=EXISTING_FOLDER, metavar="DIR", help="The lab packages in DIR, not the reference.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep trace, logs and history there.")
+def replay(**options: object) -> int:
+    """Run again, exactly, what `lab shrink` has saved. Exit status 1 if it fails (still), 0 if it passes."""
+    from labs import replaying
+
+    return replaying.replay(replaying.Request(**options))  # type: ignore[arg-type]
+
+
+@lab.command()
 @click.option("-n", "workers", type=click.IntRange(min=0), default=4, show_default=True, help="Tests at once.")
 @click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds for each graded test.")
 def check(workers: int, seeds: int) -> int:
@@ -188,6 +225,43 @@ def bench(words: tuple[str, ...]) -> int:
         for each in ([name] if name else MEASUREMENTS)
     ]
     return FAILED if any(statuses) else PASSED
+
+
+@lab.command()
+@click.argument("file", type=EXISTING_FILE, metavar="FILE")
+@click.option("--json", "json", is_flag=True, help="Print the verdict as JSON.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a picture of it as a page of HTML.")
+@click.option("--steps", type=click.IntRange(min=1), default=2_000_000, show_default=True, help=STEPS)
+def linearizable(file: Path, json: bool, html: Path | None, steps: int) -> int:
+    """Judge a history: could one server, doing one thing at a time, have given these answers?
+
+    FILE has one operation a line, as JSON; `return` is null or absent where nobody knows what came of it:
+
+    \b
+    {"client": "1", "op": "put", "key": "k", "value": "a", "call": 0.1, "return": 0.2}
+    {"client": "2", "op": "append", "key": "k", "value": "b", "call": 0.1, "return": null}
+    {"client": "1", "op": "get", "key": "k", "result": "ab", "call": 0.3, "return": 0.4}
+    {"client": "2", "op": "cas", "key": "k", "value": ["ab", "c"], "result": true, "call": 0.5, "return": 0.6}
+
+    Exit status: 0 it is linearizable, 1 it is not, 2 bad usage or a bad line, 3 inconclusive.
+    """
+    from labs.linearizable import judge_file
+
+    return judge_file(file, json, html, steps)
+
+
+@lab.command()
+@click.argument("run", metavar="RUN")
+@click.option("--json", "json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option("--steps", type=click.IntRange(min=1), default=2_000_000, show_default=True, help=STEPS)
+def recheck(run: str, json: bool, steps: int) -> int:
+    """Judge the histories of a saved run again, without running anything.
+
+    RUN is its folder, or its name in `runs`, such as `latest`.
+    """
+    from labs.linearizable import judge_run
+
+    return judge_run(run, json, steps)
 
 
 def main() -> NoReturn:

@@ -23,7 +23,7 @@ class Operation(msgspec.Struct, omit_defaults=True, gc=False, rename={"return_":
     """What was put or appended."""
     result: str | None = None
     """What a get returned."""
-    call: float = 0.0
+    call: float = msgspec.field(default_factory=float)  # and not 0.0, which would not be written
     return_: float | None = None
     expected: str | None = None
     """What a cas has to find so that it writes `value`. Its result is "yes" if it did, and "no" if it did not."""

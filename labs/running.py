@@ -30,6 +30,11 @@ World = Literal["process", "sim"]
 
 LOG_LINES: Final = 8
 """The last lines of each server's log that a failure shows."""
+KEPT_HISTORIES: Final = 20
+"""So many seeds of a simulated test, the first ones, leave their clients' history in the run's folder.
+
+The history of any other seed is one replay away, and thousands of them would fill a disk.
+"""
 PROGRESS_EVERY: Final = 0.2
 """Seconds between two notes of how far a simulated test is."""
 
@@ -155,6 +160,8 @@ class Runner:
             for outcome in self._simulate(item, seeds):
                 if outcome.status != "passed":
                     failed.append(outcome)
+                if outcome.operations and outcome.seed in seeds[:KEPT_HISTORIES]:
+                    _keep_history(outcome, folder / str(outcome.seed))
                 for what, mark in outcome.marks.items():
                     mark.happened = mark.happened or (what in marks and marks[what].happened)
                     marks[what] = mark
@@ -186,7 +193,15 @@ class Runner:
     def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
         limit = item.grade.within * self.patience
         return self._simulation.run(
-            item.file, item.name, item.suite.package, seeds, self._folders, self.patience, limit, folder
+            item.file,
+            item.name,
+            item.suite.package,
+            seeds,
+            self._folders,
+            self.patience,
+            limit,
+            folder,
+            histories=seeds[:KEPT_HISTORIES],
         )
 
 
@@ -202,6 +217,11 @@ def _keep(outcome: Outcome, folder: Path) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     for name, log in outcome.logs.items():
         (logs / f"{name}.log").write_text(log)
+    _keep_history(outcome, folder)
+
+
+def _keep_history(outcome: Outcome, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     History(outcome.operations).write(folder / "history.jsonl")
 
 

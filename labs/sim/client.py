@@ -58,18 +58,21 @@ class SimWorker:
         folder: str | Path | None = None,
         note_choices: bool = False,
         schedule: Sequence[Choice] | None = None,
+        histories: Iterable[int] = (),
     ) -> Iterator[Outcome]:
         """Runs the test with each seed and yields the outcomes, each as soon as it is there.
 
         One process yields them in the order of the seeds. A seed on which a process dies or takes too long has the
         status `error`; the others go on in a new process. Closing the iterator early ends the processes. With
         `note_choices` the outcomes tell what was left to chance; with a `schedule`, nothing is that is not in it.
+        Those of the seeds in `histories` tell their history even if they passed.
         """
         seeds = list(seeds)
         job = Job(str(file), test, package, [], [str(folder) for folder in path], patience, limit)
         job.folder = None if folder is None else str(folder)
         job.note_choices = note_choices or schedule is not None
         job.schedule = None if schedule is None else list(schedule)
+        job.histories = list(histories)
         job.first_twice = len(seeds) >= MANY_SEEDS
         if job.path != self._path:
             self.stop()  # they may have imported the same names from elsewhere

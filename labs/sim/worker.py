@@ -48,6 +48,8 @@ class Job(msgspec.Struct):
     limit: float = LIMIT
     folder: str | None = None
     """Where the traces of failed seeds go, as `<seed>/trace.jsonl`. None: nowhere."""
+    histories: list[int] = []
+    """Seeds whose history is told even if they pass."""
     first_twice: bool = False
     """Whether to run the first seed twice, to see that the same comes of it. Seeds that fail always are."""
     note_choices: bool = False
@@ -108,7 +110,7 @@ def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], No
         if again.digest != outcome.digest:
             outcome.status = "error"
             outcome.message = f"{NOT_REPEATABLE}\n{outcome.message}"
-    if outcome.status == "passed":
+    if outcome.status == "passed" and seed not in job.histories:
         outcome.operations = []
     return outcome
 
