@@ -818,3 +818,6 @@ async def test_servers_in_a_storm(cluster: Cluster) -> None:
     at = [await service.clerk(f"ck-at-{name}", service.servers.index(name)) for name in storm.survivors]
     for key in "abc":
         await service.check_same(at, key)
+    cluster.sometimes("a request is sent again after its reply was lost", cluster.seen.repeated > 0)
+    cluster.sometimes("a request reaches a server twice", cluster.seen.duplicates > 0)
+    cluster.sometimes("a server dies", len(storm.survivors) < len(service.servers))

@@ -1197,7 +1197,10 @@ async def test_peers_in_a_storm(cluster: Cluster) -> None:
     async def propose() -> None:
         while not over.is_set():
             seq = len(peers.proposed)
-            for number in random.sample(range(5), random.randrange(1, 6)):
+            numbers: list[int] = cluster.choose(
+                "proposers", lambda: random.sample(range(5), random.randrange(1, 6)), []
+            )
+            for number in numbers:
                 await ask(peers, number, seq)
             await cluster.sleep(random.uniform(0.0, 0.1))
 
@@ -1215,10 +1218,14 @@ async def test_peers_in_a_storm(cluster: Cluster) -> None:
         over.set()
 
     await cluster.gather(rage(), propose(), look())
+    meanwhile = len(peers.decided)
     for seq in peers.proposed:
         await peers.propose_everywhere(seq)
     for seq in peers.proposed:
         await peers.until_decided(seq)
+    overtaken = [seq for seq, values in peers.proposed.items() if peers.decided[seq][0] != values[0]]
+    cluster.sometimes("an instance is decided while the storm rages", meanwhile > 0)
+    cluster.sometimes("the value that was proposed first loses against another", len(overtaken) > 0)
 
 
 async def ask(peers: Peers, number: int, seq: int) -> None:
