@@ -3,9 +3,11 @@
 Connections are kept open and shared: any number of calls are under way on one, and replies come in any order. What
 one turn of the event loop has to say to a peer leaves in one system call, or in a few if it is much. The network is
 asked before each call, by one `stat` of the link: no file, no call; another file, another connection.
+The calls of one turn share that look: nobody could tell which of them came before a cut.
 """
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 import os
@@ -51,6 +53,8 @@ MAX_TOGETHER: Final = 40
 """Frames that wait for the end of a turn. More would leave the peer idle for as long as we are busy."""
 WRITE_AT_ONCE: Final = 512
 """Bytes that are written when they are given, and not when the loop gets to it: uvloop's limit for that."""
+UNPACED: Final = b"reno"
+"""The congestion control of our connections. Every Linux has this one; BBR, say, spreads over time what we send."""
 TIMEOUT_GRAIN: Final = 0.02
 """Seconds between two looks for calls whose time has run out."""
 
@@ -67,6 +71,9 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         self.transport.set_write_buffer_limits(high=WRITE_AT_ONCE)
+        if hasattr(socket, "TCP_CONGESTION"):
+            with contextlib.suppress(OSError):  # it may be forbidden, and we only lose some speed
+                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)
         if self._unsent:
             self._flush()
 
@@ -336,6 +343,8 @@ class TcpHost:
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: dict[str, Client] = {}
         self._paths: dict[str, str] = {}
+        self._looked: dict[str, Client] = {}
+        """The links that were looked at in this turn of the loop."""
         self._servers: list[asyncio.Server] = []
 
     def now(self) -> float:
@@ -370,6 +379,16 @@ class TcpHost:
 
     async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
         """Asks `address`, if the link to it is there. Raises `CallFailed` and `CallRefused`."""
+        client = self._looked.get(address)
+        if client is None or client.closed:
+            client = self._look(address)
+        try:
+            return await client.ask(request, timeout)
+        except CallRefused as error:
+            raise CallRefused(f"{self.name} called {address}: {error}") from None
+
+    def _look(self, address: str) -> Client:
+        """The connection to where the link leads now. Raises `CallFailed`."""
         path = self._paths.get(address)
         if path is None:
             path = self._paths[address] = str(self._net / self.name / links.check_name(address))
@@ -379,10 +398,10 @@ class TcpHost:
         client = self._clients.get(address)
         if client is None or client.closed or client.identity != identity:
             client = self._connect(address, path, identity)
-        try:
-            return await client.ask(request, timeout)
-        except CallRefused as error:
-            raise CallRefused(f"{self.name} called {address}: {error}") from None
+        if not self._looked:
+            self._loop.call_soon(self._looked.clear)
+        self._looked[address] = client
+        return client
 
     def _connect(self, address: str, path: str, identity: links.Identity) -> Client:
         old = self._clients.pop(address, None)
