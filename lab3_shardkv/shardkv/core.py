@@ -130,6 +130,13 @@ class Holding(Record):
     begun: bool
     """Parts of it may have left, so it cannot be taken back."""
 
+    def known(self, op: Op) -> Done | TooLong | None:
+        """The answer to a write that was executed here before. None if it was not, as far as is known here."""
+        newest = self.newest.get(op.client, 0)
+        if op.seq > abs(newest):
+            return None
+        return TooLong(MAX_VALUE) if op.seq == -newest else Done()
+
 
 _parts = msgspec.msgpack.Decoder(tuple[Values, Newest])
 _nobody: Final = Owner(NOBODY, [])
@@ -199,24 +206,20 @@ class Group:
 
     # --- operations --------------------------------------------------------------------------------------------------
 
-    def serves(self, key: str) -> bool:
-        """Operations on this key are executed here now."""
-        return self.holdings[shard_of(key, len(self.holdings))].state == "serving"
-
-    def known(self, op: Op) -> Done | TooLong | None:
-        """The answer to a write that was executed before. None if it was not, as far as is known here."""
-        return None if op.kind == "get" else _known(self.holdings[shard_of(op.key, len(self.holdings))], op)
+    def holding(self, key: str) -> Holding:
+        """What the group has of a key's shard."""
+        return self.holdings[shard_of(key, len(self.holdings))]
 
     def _execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
-        holding = self.holdings[shard_of(op.key, len(self.holdings))]
+        holding = self.holding(op.key)
         if holding.state != "serving":
             return WrongGroup(self.config.num)
         old = holding.values.get(op.key, "")
         if op.kind == "get":
             return Value(old)
-        answer = _known(holding, op)
-        if answer is not None:
-            return answer
+        known = holding.known(op)
+        if known is not None:
+            return known
         new = old + op.value if op.kind == "append" else op.value
         if len(new) > MAX_VALUE:
             holding.newest[op.client] = -op.seq
@@ -371,10 +374,3 @@ _states = msgspec.msgpack.Decoder(tuple[Config, list[Holding], list[bool], list[
 
 def _nothing(since: int) -> Holding:
     return Holding("gone", since, {}, {}, _nobody, False)
-
-
-def _known(holding: Holding, op: Op) -> Done | TooLong | None:
-    newest = holding.newest.get(op.client, 0)
-    if op.seq > abs(newest):
-        return None
-    return TooLong(MAX_VALUE) if op.seq == -newest else Done()

@@ -6,6 +6,7 @@ do it. Twice does no harm.
 """
 
 import asyncio
+from collections import defaultdict
 from typing import Any, Final, TypeVar
 
 from common.host import CallFailed, Host, every
@@ -47,6 +48,8 @@ PIECE_TIMEOUT: Final = 2.0
 """Seconds that another group has to put a piece into its log."""
 PARTS_AT_ONCE: Final = 2
 """Parts of one shard that are under way."""
+MOVE_RATE: Final = 14_000_000
+"""Bytes a second that a group gives away at most: all others share the processors with both groups' replicas."""
 FIRST_PAUSE: Final = 0.005
 LAST_PAUSE: Final = 0.2
 """Seconds between two tries, at first and after many."""
@@ -73,6 +76,10 @@ class ShardKV:
         """When this replica first saw something that is to be done."""
         self._asked: dict[int, int] = {}
         """Which server of each other group answered last."""
+        self._giving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Each group gets one shard after the other: then the first is served as soon as can be."""
+        self._rest_until = 0.0
+        """Before this moment nothing more is given away."""
         self._silent: str | None = None
         """The leader that did not answer."""
 
@@ -119,13 +126,13 @@ class ShardKV:
     def execute(self, request: Execute) -> Any:
         """A clerk, or another server for a clerk, wants an operation executed. The reply may be one to come."""
         op = request.op
-        known = self.group.known(op)
-        if known is not None:
+        holding = self.group.holding(op.key)
+        if op.kind != "get" and (known := holding.known(op)) is not None:
             return known
         leader = self.rsm.leader
         if request.route == HERE or leader is None or leader == self.host.name:
             # Where it stands in the log decides. This only spares the log what can be seen to be in vain.
-            return self._submit(op) if self.group.serves(op.key) else WrongGroup(self.group.config.num)
+            return self._submit(op) if holding.state == "serving" else WrongGroup(self.group.config.num)
         if request.route == ELSEWHERE:
             return Leader(leader)
         return self._pass_on(op, leader)
@@ -218,10 +225,10 @@ class ShardKV:
 
     async def _give_parts(self, handover: Handover) -> Answer | None:
         """Gives a whole shard. Ends when the other group has it, or the handover is over."""
-        parts = self.group.parts(handover)
 
         async def give_some() -> None:
             for part in parts:
+                await self._keep_pace(len(part.data))
                 pause = FIRST_PAUSE
                 while not isinstance(await self._give(handover.to, part), Awaited | Settled):
                     if self.group.handover(handover.num, handover.shard) is None:
@@ -229,8 +236,19 @@ class ShardKV:
                     await self.host.sleep(pause)
                     pause = min(2 * pause, LAST_PAUSE)
 
-        await asyncio.gather(*(give_some() for _ in range(PARTS_AT_ONCE)))
+        async with self._giving[handover.to.gid]:
+            if self.group.handover(handover.num, handover.shard) is None:
+                return None
+            parts = self.group.parts(handover)
+            await asyncio.gather(*(give_some() for _ in range(PARTS_AT_ONCE)))
         return await self._ask(handover.to, Offer(handover.to.gid, handover.num, handover.shard))
+
+    async def _keep_pace(self, size: int) -> None:
+        now = self.host.now()
+        begin = max(now, self._rest_until)
+        self._rest_until = begin + size / MOVE_RATE
+        if begin > now:
+            await self.host.sleep(begin - now)
 
     async def _give(self, to: Owner, piece: Part | Withdrawn) -> Answer | None:
         """Has a piece put into another group's log, by the replica that leads there, or by another if it is silent."""

@@ -51,6 +51,12 @@ READY: Final = 20.0
 MOVE_KEYS: Final = 100_000
 MOVE_CLERKS: Final = 32
 """Clients that use other shards: half of them at each group."""
+SETTLING: Final = 2.0
+"""Seconds in which everybody works before the shard moves."""
+BEFORE: Final = 1.5
+"""Seconds before the move from which the others' usual rate is taken."""
+AFTER: Final = 3.0
+"""Seconds that everybody goes on."""
 WINDOW: Final = 0.1
 """Seconds in which operations of the others are counted together."""
 
@@ -86,7 +92,7 @@ async def settled(cluster: ProcessCluster, groups: Sequence[int]) -> None:
                     return False
         return True
 
-    await cluster.until(is_so, within=READY, what="all shards where they belong", every=0.005)
+    await cluster.until(is_so, within=READY, what="all shards where they belong", every=0.02)
 
 
 def service(groups: Sequence[int]) -> Service:
@@ -151,7 +157,6 @@ async def measure_move(cluster: ProcessCluster, shard: int, to: int, say: Callab
     say(f"move: shard {shard} to group {to}")
     windows: list[Window] = []
     over = asyncio.Event()
-    slowest = 0.0
 
     async def others(name: str) -> None:
         while not over.is_set():
@@ -159,26 +164,21 @@ async def measure_move(cluster: ProcessCluster, shard: int, to: int, say: Callab
             done = await run(cluster, name, MOVE_CLERKS // 2, WINDOW)
             windows.append(Window(began, time.perf_counter(), done.operations))
 
-    async def user() -> None:
-        nonlocal slowest
-        while not over.is_set():
-            slowest = max(slowest, (await run(cluster, "user", 1, WINDOW)).slowest)
+    async def user() -> float:
+        done = await run(cluster, "user", 1, SETTLING + AFTER)  # in one go: no operation is left out
+        over.set()
+        return done.slowest
 
     async def move() -> tuple[float, float]:
-        nonlocal slowest
-        await cluster.sleep(2.0)
-        slowest = 0.0
+        await cluster.sleep(SETTLING)
         began = time.perf_counter()
         await cluster.call("mck", Move(shard, to))
         await settled(cluster, GROUPS)
-        ended = time.perf_counter()
-        await cluster.sleep(0.5)  # so that whoever waited has been answered
-        over.set()
-        return began, ended
+        return began, time.perf_counter()
 
-    *_, (began, ended) = await asyncio.gather(others("other-0"), others("other-1"), user(), move())
+    *_, slowest, (began, ended) = await asyncio.gather(others("other-0"), others("other-1"), user(), move())
     keys = (await cluster.call(servers_of(to)[0], GetShards())).shards[shard].keys
-    return Moved(keys, ended - began, slowest, rate(windows, began - 1.5, began), rate(windows, began, ended))
+    return Moved(keys, ended - began, slowest, rate(windows, began - BEFORE, began), rate(windows, began, ended))
 
 
 async def run(cluster: ProcessCluster, name: str, clerks: int, seconds: float) -> LoadDone:

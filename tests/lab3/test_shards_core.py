@@ -100,8 +100,8 @@ def test_a_write_that_comes_again_is_executed_once() -> None:
     one.apply(op("append", 0, 6, "y"))
     assert one.apply(op("append", 0, 5, "x")) == Done(), "a late copy"
     assert one.apply(op("get", 0, 7)) == Value("xy")
-    assert one.known(op("append", 0, 5, "x")) == Done()
-    assert one.known(op("append", 0, 7, "z")) is None
+    assert one.holdings[0].known(op("append", 0, 5, "x")) == Done()
+    assert one.holdings[0].known(op("append", 0, 7, "z")) is None
 
 
 def test_each_shard_has_its_own_duplicate_table() -> None:
@@ -115,7 +115,7 @@ def test_each_shard_has_its_own_duplicate_table() -> None:
 def test_what_a_group_may_not_execute_leaves_no_trace() -> None:
     one = group(1, config(1, 2, 1, 1))
     assert one.apply(op("append", 0, 1, "x")) == WrongGroup(1)
-    assert one.known(op("append", 0, 1, "x")) is None
+    assert one.holdings[0].known(op("append", 0, 1, "x")) is None
     assert one.holdings[0].newest == {}
     two = group(2, config(1, 2, 1, 1))
     assert two.apply(op("append", 0, 1, "x")) == Done()
