@@ -8,9 +8,9 @@ import asyncio
 from typing import Any, Final
 
 from common.host import CallFailed, Host
-from common.protocol import Done
+from common.protocol import Done, Value
 from lab2_kvpaxos.kvpaxos.machine import Store
-from lab2_kvpaxos.kvpaxos.messages import ELSEWHERE, HERE, Execute, Leader, Op
+from lab2_kvpaxos.kvpaxos.messages import ELSEWHERE, HERE, Execute, Leader, Op, TooLong
 from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
 
 PASS_ON_TIMEOUT: Final = 0.3
@@ -23,7 +23,7 @@ class KVPaxos:
     def __init__(self, host: Host, servers: list[str]) -> None:
         self.host = host
         self.store = Store()
-        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self.store, Op)
+        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self, Op)
         self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
         """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
 
@@ -53,5 +53,19 @@ class KVPaxos:
         if result is None or seq != op.seq or result.done():
             result = self.rsm.submit(op)
             self._submitted[op.client] = (op.seq, result)
-            result.add_done_callback(lambda _: self._submitted.pop(op.client, None))
         return result
+
+    # --- the state machine -------------------------------------------------------------------------------------------
+
+    def apply(self, op: Op) -> Value | Done | TooLong:
+        """Executes an operation that was decided. If it waited here, it does no longer."""
+        self._submitted.pop(op.client, None)
+        return self.store.apply(op)
+
+    def snapshot(self) -> bytes:
+        """The store."""
+        return self.store.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """The store of another server."""
+        self.store.restore(state)
