@@ -176,17 +176,8 @@ class Runner:
         failed.sort(key=lambda outcome: outcome.seed)
         first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
         for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
-            _keep(again, folder / str(first.seed))
-        message, frames = _parse_traceback(first.message)
-        stopped = "\nTraceback (most recent call last):" in message  # then the server's own words say it all
-        failure = Failure(
-            message=message,
-            seed=first.seed,
-            replay=self.replay(item, "sim", first.seed),
-            folder=str(folder / str(first.seed)),
-            where=_where(item, frames),
-            logs={} if stopped else _tails(first.logs),
-        )
+            keep(again, folder / str(first.seed))
+        failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
         status: Status = "failed" if first.status == "failed" else "error"
         return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
 
@@ -211,7 +202,21 @@ _NEVER: Final = (
 )
 
 
-def _keep(outcome: Outcome, folder: Path) -> None:
+def failure_of(item: GradedItem, outcome: Outcome, replay: str, folder: str) -> Failure:
+    """A failed run of the simulation, in words."""
+    message, frames = parse_traceback(outcome.message)
+    stopped = "\nTraceback (most recent call last):" in message  # then the server's own words say it all
+    return Failure(
+        message=message,
+        seed=outcome.seed,
+        replay=replay,
+        folder=folder,
+        where=_where(item, frames),
+        logs={} if stopped else _tails(outcome.logs),
+    )
+
+
+def keep(outcome: Outcome, folder: Path) -> None:
     """Writes the logs of a simulated run and its clients' history beside its trace."""
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -275,7 +280,7 @@ _FRAME: Final = re.compile(r'  File "(.+)", line (\d+), in (.+)')
 _AS_EXPECTED: Final = re.compile(r"^(?:AssertionError|labs\.cluster\.\w+): ", re.MULTILINE)
 
 
-def _parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
+def parse_traceback(text: str) -> tuple[str, list[traceback.FrameSummary]]:
     """The message of a printed traceback, and the frames that led there. Other text is all message."""
     last = _CHAIN.split(text)[-1]
     printed = _TRACEBACK.search(last)

@@ -103,6 +103,8 @@ def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], No
     def once(folder: Path | None = None) -> Outcome:
         return run(test, job.package, seed, job.limit, folder, job.patience, after, job.note_choices, job.schedule)
 
+    if job.schedule is not None:  # whoever plays a schedule compares its digest with what it was before
+        return once(None if job.folder is None else Path(job.folder) / str(seed))
     outcome = once()
     failed = outcome.status == "failed"
     if failed or (job.first_twice and seed == job.seeds[0]):

@@ -8,7 +8,7 @@ import pytest
 
 from labs.grading import Grade
 from labs.results import Attempt, Failure, Status, folder_name, summarise
-from labs.running import GradedItem, _parse_traceback, _where
+from labs.running import GradedItem, parse_traceback, _where
 from labs.suites import SUITES
 from labs.testing import _status
 from labs.usage import FAILED, INCONCLUSIVE, PASSED
@@ -98,7 +98,7 @@ Traceback (most recent call last):
 
 
 def test_the_message_is_what_stands_below_the_last_traceback() -> None:
-    message, frames = _parse_traceback(TRACEBACK + "AssertionError: expected 1, got 2\n  - and more\n")
+    message, frames = parse_traceback(TRACEBACK + "AssertionError: expected 1, got 2\n  - and more\n")
     assert message == "expected 1, got 2\n  - and more"
     assert [(frame.filename, frame.lineno, frame.name) for frame in frames] == [
         ("/tests/test_x.py", 5, "test_x"),
@@ -108,18 +108,18 @@ def test_the_message_is_what_stands_below_the_last_traceback() -> None:
 
 def test_a_traceback_within_the_message_stays() -> None:
     inner = 'Traceback (most recent call last):\n  File "/mine/core.py", line 3, in ping\nZeroDivisionError: by zero'
-    message, frames = _parse_traceback(f"{TRACEBACK}labs.cluster.ServerStopped: vs stopped by itself:\n{inner}\n")
+    message, frames = parse_traceback(f"{TRACEBACK}labs.cluster.ServerStopped: vs stopped by itself:\n{inner}\n")
     assert message == f"vs stopped by itself:\n{inner}"
     assert len(frames) == 2
 
 
 def test_other_exceptions_keep_their_names() -> None:
-    message, _ = _parse_traceback(TRACEBACK + "common.host.CallFailed: vs does not run\n")
+    message, _ = parse_traceback(TRACEBACK + "common.host.CallFailed: vs does not run\n")
     assert message == "common.host.CallFailed: vs does not run"
 
 
 def test_a_text_without_a_traceback_is_all_message() -> None:
-    assert _parse_traceback("Deadlock: all wait\n") == ("Deadlock: all wait", [])
+    assert parse_traceback("Deadlock: all wait\n") == ("Deadlock: all wait", [])
 
 
 async def example_test(cluster: object) -> None:
@@ -136,5 +136,5 @@ def test_the_line_shown_is_the_test_s_own() -> None:
     item = GradedItem("example_test", here, example_test, Grade("Example", "A", 1, 1.0), SUITES[0])
     line = example_test.__code__.co_firstlineno + 2
     text = f'Traceback (most recent call last):\n  File "{here}", line {line}, in example_test\n'
-    _, frames = _parse_traceback(f'{text}  File "{here}", line {line + 5}, in helper\nAssertionError: no\n')
+    _, frames = parse_traceback(f'{text}  File "{here}", line {line + 5}, in helper\nAssertionError: no\n')
     assert _where(item, frames) == f"at test_results.py:{line}: await helper()"
