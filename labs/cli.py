@@ -209,7 +209,7 @@ def doctor() -> int:
 @lab.command(context_settings={"allow_interspersed_args": False})
 @click.argument("words", nargs=-1, metavar="[NAME [OPTION]...]", type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> int:
-    """Measure this project on this machine: `start`, `sim`, `pbservice`, `kvpaxos`, or all there is.
+    """Measure this project on this machine: `checker`, `kvpaxos` and more, or all there is.
 
     What follows a name are that measurement's own options, as in `lab bench kvpaxos --help`.
     """

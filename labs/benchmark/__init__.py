@@ -2,4 +2,4 @@
 
 from typing import Final
 
-MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos", "shardkv")
+MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos", "shardkv", "checker")

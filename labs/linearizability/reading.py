@@ -66,8 +66,10 @@ def _read_each(data: bytes) -> list[Operation]:
             bad.append(f"line {number} is not JSON: {error}")
         except ValueError as error:
             bad.append(f"line {number}: {error}")
+    if len(bad) > 1:
+        raise BadLine(f"{bad[0]} ({len(bad):,} lines are bad)")
     if bad:
-        raise BadLine(bad[0] + (f" ({len(bad) - 1:,} more lines are bad)" if len(bad) > 1 else ""))
+        raise BadLine(bad[0])
     return operations
 
 

@@ -7,7 +7,6 @@ them, so that many are equal.
 
 import argparse
 import math
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -222,4 +221,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,5 @@
 """The checker against known histories, against brute force, and against the clock."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from random import Random
 
 import pytest
 
+from labs.benchmark.checker import porcupine
 from labs.history import History, Operation, OperationKind
 from labs.linearizability import check
 from tests.linearizability.fuzz import compare, random_history
@@ -191,29 +191,6 @@ def test_says_so_when_it_gives_up() -> None:
 
 
 # --- known histories -------------------------------------------------------------------------------------------------
-
-LINE = re.compile(
-    r"\{:process (?P<client>\d+), :type :(?P<type>invoke|ok), :f :(?P<op>get|put|append), "
-    r':key "(?P<key>[^"]*)", :value (?:"(?P<value>[^"]*)"|nil)\}'
-)
-
-
-def porcupine(path: Path) -> list[Operation]:
-    """A history from the tests of github.com/anishathalye/porcupine: the number of a line is its time."""
-    operations: list[Operation] = []
-    asked: dict[str, Operation] = {}
-    for number, line in enumerate(path.read_text().splitlines()):
-        match = LINE.fullmatch(line.strip())
-        assert match, line
-        client, value = match["client"], match["value"]
-        op: OperationKind = match["op"]  # type: ignore[assignment]  # one of the three in LINE
-        if match["type"] == "invoke":
-            asked[client] = Operation(client, op, match["key"], value, None, number)
-            operations.append(asked[client])
-        else:
-            asked[client].return_ = number
-            asked[client].result = value if op == "get" else None
-    return operations
 
 
 @pytest.mark.skipif(not PORCUPINE.exists(), reason="the histories are not on this machine")

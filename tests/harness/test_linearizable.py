@@ -1,0 +1,215 @@
+"""`lab linearizable` and `lab recheck`: status, words, JSON and the picture."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from labs.cli import lab
+from labs.running import KEPT_HISTORIES
+from labs.usage import BadUsage
+
+PUT = '{"client": "1", "op": "put", "key": "k", "value": "a", "call": 1, "return": 2}'
+STALE = '{"client": "2", "op": "get", "key": "k", "result": "", "call": 3, "return": 4}'
+FRESH = '{"client": "2", "op": "get", "key": "k", "result": "a", "call": 3, "return": 4}'
+
+
+def judge(tmp_path: Path, *lines: str, options: tuple[str, ...] = ()) -> Result:
+    """Runs the command on these lines. What `main` would say in one line is raised."""
+    file = tmp_path / "history.jsonl"
+    file.write_text("\n".join(lines))
+    return CliRunner().invoke(lab, ["linearizable", str(file), *options], standalone_mode=False)
+
+
+def status(result: Result) -> int:
+    """The exit status. Raises what the command raised."""
+    if result.exception is not None:
+        raise result.exception
+    value: int = result.return_value
+    return value
+
+
+# --- lab linearizable ------------------------------------------------------------------------------------------------
+
+
+def test_a_good_history(tmp_path: Path) -> None:
+    result = judge(tmp_path, PUT, "", FRESH, "")
+    assert status(result) == 0
+    assert "linearizable (2 operations, 1 key, 2 clients" in result.output
+
+
+def test_a_bad_history_is_explained_with_its_lines(tmp_path: Path) -> None:
+    result = judge(tmp_path, PUT, "", STALE)
+    assert status(result) == 1
+    assert 'stale read: Get("k") by 2 (3.000 s to 4.000 s) gave "", expected "a"' in result.output
+    assert '  line 1: Put("k", "a")' in result.output
+    assert '  line 3: Get("k")' in result.output
+
+
+def test_json(tmp_path: Path) -> None:
+    result = judge(tmp_path, PUT, STALE, options=("--json",))
+    assert status(result) == 1
+    found = json.loads(result.output)
+    assert found["linearizable"] is False
+    assert found["anomaly"] == "stale read"
+    assert [each["line"] for each in found["witness"]] == [2, 1]
+    assert found["witness"][1]["value"] == "a"
+    assert found["legal_prefix"] == [1]
+
+
+def test_a_cas_has_two_values_and_a_truth(tmp_path: Path) -> None:
+    cas = '{"client": "2", "op": "cas", "key": "k", "value": ["a", "b"], "result": %s, "call": 3, "return": 4}'
+    assert status(judge(tmp_path, PUT, cas % "true")) == 0
+    assert status(judge(tmp_path, PUT, cas % "false")) == 1
+
+
+def test_clients_may_be_numbers_and_returns_null_or_absent(tmp_path: Path) -> None:
+    pending = '{"client": 7, "op": "append", "key": "k", "value": "b", "call": 2.5, "return": null}'
+    absent = '{"client": 8, "op": "get", "key": "k", "call": 2.5}'
+    seen = FRESH.replace('"result": "a"', '"result": "ab"')
+    assert status(judge(tmp_path, PUT, pending, absent, seen)) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "line 2 is not JSON"),
+        ("[]", "line 2: expected an object"),
+        (FRESH.replace('"get"', '"read"'), 'line 2: expected "op" to be get, put, append or cas, got "read"'),
+        (FRESH.replace('"key": "k", ', ""), 'line 2: expected "key" to be a string, got nothing'),
+        (FRESH.replace('"call": 3', '"call": "3"'), 'line 2: expected "call" to be a number, got "3"'),
+        (FRESH.replace('"call": 3, ', ""), 'line 2: expected "call" to be a number, got nothing'),
+        (FRESH.replace('"return": 4', '"return": 2'), 'line 2: "return" 2 is before "call" 3'),
+        (FRESH.replace('"result": "a", ', ""), 'line 2: expected the "result" of a get that returned to be a string'),
+        (PUT.replace('"value": "a"', '"value": 5'), 'line 2: expected "value" to be a string, got 5'),
+        (PUT.replace('"put"', '"cas"'), 'line 2: expected the "value" of a cas to be two strings'),
+        (
+            PUT.replace('"put"', '"cas"').replace('"a"', '["a", "b"]'),
+            'line 2: expected the "result" of a cas to be true if it found what it expected, else false; got null',
+        ),
+    ],
+)
+def test_a_bad_line_is_named_with_its_reason(tmp_path: Path, line: str, reason: str) -> None:
+    with pytest.raises(BadUsage, match=re.escape(reason)):
+        status(judge(tmp_path, PUT, line))
+    with pytest.raises(BadUsage, match="2 lines are bad"):
+        status(judge(tmp_path, PUT, line, line))
+
+
+def test_a_file_without_operations_is_no_history(tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match="found none"):
+        status(judge(tmp_path, ""))
+
+
+def test_what_cannot_be_decided_is_not_passed_as_good(tmp_path: Path) -> None:
+    equal = [PUT.replace('"1"', f'"{number}"').replace("put", "append") for number in range(20)]
+    seen = STALE.replace('"result": ""', f'"result": "{20 * "a"}"')
+    result = judge(tmp_path, *equal, seen, options=("--steps", "10"))
+    assert status(result) == 3
+    assert "inconclusive" in result.output
+    assert "10 steps" in result.output
+    assert "Give each write a value of its own" in result.output
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: tags, and the text outside of them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_picture_shows_the_witness_and_escapes_what_the_file_says(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    lines = [line.replace('"k"', json.dumps(evil)).replace('"2"', json.dumps(evil)) for line in (PUT, STALE)]
+    file = tmp_path / "page.html"
+    assert status(judge(tmp_path, *lines, options=("--html", str(file)))) == 1
+    text = file.read_text()
+    page = Page(text)
+    assert page.tags.count("script") == 1  # our own
+    assert "alert(1)" in page.text
+    assert "stale read" in page.text
+    assert text.count('class="read marked"') == 2  # one of them in the legend
+    assert 'class="write marked"' in text
+    assert "http" not in text  # self-contained
+
+
+def test_the_picture_of_a_long_history_is_a_window(tmp_path: Path) -> None:
+    template = '{"client": "%d", "op": "put", "key": "k", "value": "v%d", "call": %d, "return": %d}'
+    lines = [template % (number % 50, number, number, number + 20) for number in range(20_000)]
+    stale = STALE.replace('"call": 3, "return": 4', '"call": 15000.5, "return": 15001.5')
+    file = tmp_path / "page.html"
+    assert status(judge(tmp_path, *lines, stale, options=("--html", str(file)))) == 1
+    assert 20_000 < file.stat().st_size < 300_000
+    assert 'id="answer"' in file.read_text()
+
+
+@pytest.mark.parametrize("lines", [(PUT, FRESH), (PUT.replace('"return": 2', '"return": null'),)])
+def test_a_good_history_has_a_picture_too(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    file = tmp_path / "page.html"
+    assert status(judge(tmp_path, *lines, options=("--html", str(file)))) == 0
+    assert "linearizable" in Page(file.read_text()).text
+
+
+# --- lab recheck -----------------------------------------------------------------------------------------------------
+
+
+def test_recheck_judges_what_a_run_has_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for name, lines in {"kvpaxos/test_a.process": [PUT, FRESH], "kvpaxos/test_b.sim/7": [PUT, STALE]}.items():
+        (run / name).mkdir(parents=True)
+        (run / name / "history.jsonl").write_text("\n".join(lines))
+    (run / "paxos").mkdir()
+    (run / "paxos" / "history.jsonl").touch()  # its tests have no clerks
+    result = CliRunner().invoke(lab, ["recheck", str(run)], standalone_mode=False)
+    assert status(result) == 1
+    assert "kvpaxos/test_b.sim/7\n  stale read" in result.output
+    assert "1 of 2 histories linearizable" in result.output
+    shutil.rmtree(run / "kvpaxos" / "test_b.sim")
+    result = CliRunner().invoke(lab, ["recheck", str(run), "--json"], standalone_mode=False)
+    assert status(result) == 0
+    assert [each["linearizable"] for each in json.loads(result.output)["histories"]] == [True]
+
+
+def test_a_run_keeps_the_histories_of_its_tests_in_both_worlds(tmp_path: Path) -> None:
+    words = [
+        "test",
+        "pbservice",
+        "-k",
+        "test_calls_to_view_server",
+        "--world",
+        "both",
+        "--seeds",
+        "21",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "labs", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = CliRunner().invoke(lab, ["recheck", str(tmp_path / "run"), "--json"], standalone_mode=False)
+    assert status(result) == 0
+    histories = [each["history"] for each in json.loads(result.output)["histories"]]
+    assert sum(".process" in each for each in histories) == 1
+    assert sum(".sim/" in each for each in histories) == KEPT_HISTORIES
+
+
+def test_recheck_needs_a_run_with_histories(tmp_path: Path) -> None:
+    for run, reason in {"nowhere": "expected the folder of a run", str(tmp_path): "there is no history.jsonl"}.items():
+        with pytest.raises(BadUsage, match=reason):
+            status(CliRunner().invoke(lab, ["recheck", run], standalone_mode=False))
