@@ -48,11 +48,13 @@ from what it has applied: `Awaited` may be out of date, which costs a repetition
 log of B's majority, so A may delete the shard and its servers may be shut down.
 
 **Plans that change.** A group that is named in a configuration need not live. Until Begin is in the log nothing has
-been sent, so A has not given anything away: if a later configuration gives s to somebody else, A takes note, and offers
-s to the new owner, or serves it again if that is A itself. The one who was passed over is told `Withdrawn(n, s)`, when
-it can be reached, so that it waits no longer. A's log has Begin(n, s) or a later owner first, never both, so B gets
-either parts or the withdrawal. Thus a group that was joined by mistake and never lived harms nobody once it has left.
-A shard whose new owner is nobody stays with A in the same way.
+been sent, so A has not given anything away: if a later configuration gives s to somebody else, A offers s to the new
+owner, or serves it again if that is A itself. The one who was passed over is told `Withdrawn(n, s)`, when it can be
+reached, so that it waits no longer. Whoever has the shard tells it: who is still to be told goes with the shard, and A
+may be shut down when its shards are gone. A's log has Begin(n, s) or a later owner first, never both, so B gets either
+parts or the withdrawal. Thus a group that was joined by mistake and never lived harms nobody once it has left, unless
+it was the first to have the shard: such a one serves it without asking anybody. A shard whose new owner is nobody stays
+with A in the same way.
 
 **Nothing waits for ever**, as long as a majority lives in each group that has a shard or has been promised one by
 Begin. Let m be the least configuration that any living group is in, and G a group that is in m. G is kept from m + 1 by
@@ -79,7 +81,9 @@ from lab3_shardkv.shardkv.messages import (
     NextConfig,
     NotYet,
     Op,
+    Owner,
     Part,
+    PassedOver,
     Settled,
     TooLong,
     Withdrawn,
@@ -95,16 +99,6 @@ MAX_CLIENTS: Final = 10_000
 
 Values = dict[str, str]
 Newest = dict[int, int]
-
-
-class Owner(Record):
-    """Who has a shard by a configuration: a group with these servers, or `NOBODY`."""
-
-    gid: int
-    servers: list[str]
-
-    def __str__(self) -> str:
-        return f"group {self.gid}" if self.gid != NOBODY else "nobody"
 
 
 class Handover(Record):
@@ -129,6 +123,8 @@ class Holding(Record):
     """Where it is leaving to."""
     begun: bool
     """Parts of it may have left, so it cannot be taken back."""
+    passed_over: list[PassedOver]
+    """Who was to get it, did not, and does not know it yet."""
 
     def known(self, op: Op) -> Done | TooLong | None:
         """The answer to a write that was executed here before. None if it was not, as far as is known here."""
@@ -148,27 +144,29 @@ def owner(config: Config, shard: int) -> Owner:
     return Owner(gid, config.groups[gid]) if gid != NOBODY else _nobody
 
 
-def cut(num: int, shard: int, values: Values, newest: Newest) -> Iterator[Part]:
+def cut(num: int, shard: int, holding: Holding) -> Iterator[Part]:
     """A whole shard as parts, each made when it is asked for: a large shard must not hold up everything else."""
-    values_of_part: Values = {}
-    newest_of_part: Newest = {}
+    keys, clients = len(holding.values), len(holding.newest)
+    values: Values = {}
+    newest: Newest = {}
     size = 0
-    count = 0
-    for client, seq in newest.items():
-        newest_of_part[client] = seq
-        if len(newest_of_part) == MAX_CLIENTS:
-            count += 1
-            yield Part(num, shard, encode(({}, newest_of_part)), len(values), len(newest))
-            newest_of_part = {}
-    for key, value in values.items():
-        values_of_part[key] = value
+
+    def part() -> Part:
+        return Part(num, shard, encode((values, newest)), keys, clients, holding.passed_over)
+
+    for client, seq in holding.newest.items():
+        newest[client] = seq
+        if len(newest) == MAX_CLIENTS:
+            yield part()
+            newest = {}
+    for key, value in holding.values.items():
+        values[key] = value
         size += len(key) + len(value)
         if size >= MAX_PART:
-            count += 1
-            yield Part(num, shard, encode((values_of_part, newest_of_part)), len(values), len(newest))
-            values_of_part, newest_of_part, size = {}, {}, 0
-    if values_of_part or newest_of_part or not count:
-        yield Part(num, shard, encode((values_of_part, newest_of_part)), len(values), len(newest))
+            yield part()
+            values, newest, size = {}, {}, 0
+    if values or newest or not (keys or clients):
+        yield part()
 
 
 class Group:
@@ -182,8 +180,6 @@ class Group:
         self.holdings = [_nothing(0) for _ in self.config.shards]
         self.was_owned = [False for _ in self.config.shards]
         """Some group has had the shard, in this configuration or before."""
-        self.withdrawals: list[Handover] = []
-        """Who has been passed over and does not know it yet."""
         self.news: list[str] = []
         """What has changed, in words, for whoever takes it away from here."""
 
@@ -262,7 +258,7 @@ class Group:
     def _gain(self, shard: int) -> None:
         holding = self.holdings[shard]
         if holding.state == "leaving":  # and nothing of it has left, otherwise this configuration would have to wait
-            self._withdraw(shard)
+            self._pass_over(holding)
             holding.to = _nobody
             self._set(shard, "serving")
         else:
@@ -273,16 +269,15 @@ class Group:
         """The shard is another's than before, and not ours: we may have it."""
         holding = self.holdings[shard]
         if holding.state == "leaving" and not holding.begun:
-            self._withdraw(shard)
+            self._pass_over(holding)
         elif holding.state != "serving":
             return
         holding.to = owner(self.config, shard)
         self._set(shard, "leaving")
 
-    def _withdraw(self, shard: int) -> None:
-        holding = self.holdings[shard]
+    def _pass_over(self, holding: Holding) -> None:
         if holding.to != _nobody:
-            self.withdrawals.append(Handover(holding.since, shard, holding.to, "withdraw"))
+            holding.passed_over = [*holding.passed_over, PassedOver(holding.since, holding.to)]
 
     def _set(self, shard: int, state: Literal["serving", "arriving", "leaving", "gone"]) -> None:
         holding = self.holdings[shard]
@@ -295,11 +290,12 @@ class Group:
 
     def handovers(self) -> list[Handover]:
         """What this group has to do for others now."""
-        return [
-            Handover(holding.since, shard, holding.to, "give" if holding.begun else "offer")
-            for shard, holding in enumerate(self.holdings)
-            if holding.state == "leaving" and holding.to != _nobody
-        ] + self.withdrawals
+        to_do: list[Handover] = []
+        for shard, holding in enumerate(self.holdings):
+            if holding.state == "leaving" and holding.to != _nobody:
+                to_do.append(Handover(holding.since, shard, holding.to, "give" if holding.begun else "offer"))
+            to_do += [Handover(each.num, shard, each.to, "withdraw") for each in holding.passed_over]
+        return to_do
 
     def handover(self, num: int, shard: int) -> Handover | None:
         """What is to be done for who was to get the shard in the configuration `num`. None: nothing any more."""
@@ -309,7 +305,7 @@ class Group:
         """A shard whose handover is begun, in parts."""
         holding = self.holdings[handover.shard]
         assert (holding.begun, holding.since) == (True, handover.num), f"{handover} is not begun, but {holding.state}"
-        return cut(handover.num, handover.shard, holding.values, holding.newest)
+        return cut(handover.num, handover.shard, holding)
 
     def _begin(self, entry: Begin) -> None:
         holding = self.holdings[entry.shard]
@@ -317,8 +313,8 @@ class Group:
             holding.begun = True
 
     def _forget(self, entry: Forget) -> None:
-        self.withdrawals = [each for each in self.withdrawals if (each.num, each.shard) != (entry.num, entry.shard)]
         holding = self.holdings[entry.shard]
+        holding.passed_over = [each for each in holding.passed_over if each.num != entry.num]
         if holding.begun and holding.since == entry.num:
             self.holdings[entry.shard] = _nothing(entry.num)
             self.news.append(f"config {entry.num}: shard {entry.shard} is gone, {holding.to} has it")
@@ -343,6 +339,7 @@ class Group:
         holding.values.update(values)
         holding.newest.update(newest)
         if len(holding.values) == part.keys and len(holding.newest) == part.clients:
+            holding.passed_over = part.passed_over
             self._set(part.shard, "serving")
 
     def _wait_no_longer(self, entry: Withdrawn) -> None:
@@ -361,16 +358,16 @@ class Group:
 
     def snapshot(self) -> bytes:
         """Everything."""
-        return encode((self.config, self.holdings, self.was_owned, self.withdrawals))
+        return encode((self.config, self.holdings, self.was_owned))
 
     def restore(self, state: bytes) -> None:
         """Takes what `snapshot` gave."""
-        self.config, self.holdings, self.was_owned, self.withdrawals = _states.decode(state)
+        self.config, self.holdings, self.was_owned = _states.decode(state)
         self.news.append(f"config {self.config.num}: restored")
 
 
-_states = msgspec.msgpack.Decoder(tuple[Config, list[Holding], list[bool], list[Handover]])
+_states = msgspec.msgpack.Decoder(tuple[Config, list[Holding], list[bool]])
 
 
 def _nothing(since: int) -> Holding:
-    return Holding("gone", since, {}, {}, _nobody, False)
+    return Holding("gone", since, {}, {}, _nobody, False, [])

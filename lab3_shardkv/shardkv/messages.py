@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from common.protocol import Config, Done, Value
+from common.protocol import NOBODY, Config, Done, Value
 from common.wire import Record, Reply, Request
 
 Kind = Literal["get", "put", "append"]
@@ -33,6 +33,23 @@ class Begin(Record, tag=True):
     shard: int
 
 
+class Owner(Record):
+    """Who has a shard by a configuration: a group with these servers, or `NOBODY`."""
+
+    gid: int
+    servers: list[str]
+
+    def __str__(self) -> str:
+        return f"group {self.gid}" if self.gid != NOBODY else "nobody"
+
+
+class PassedOver(Record):
+    """The configuration `num` gave the shard to somebody who did not get it, and perhaps still waits for it."""
+
+    num: int
+    to: Owner
+
+
 class Part(Record, tag=True):
     """A piece of a shard, for the group that gets it in the configuration `num`."""
 
@@ -44,6 +61,8 @@ class Part(Record, tag=True):
     """How many keys the whole shard has."""
     clients: int
     """How many clients its duplicate table has."""
+    passed_over: list[PassedOver]
+    """Who is still to be told that the shard did not come: whoever has it has to."""
 
 
 class Withdrawn(Record, tag=True):

@@ -13,7 +13,7 @@ from common.host import CallFailed, Host, every
 from common.protocol import GetShards, Shards
 from common.wire import Request
 from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
-from lab3_shardkv.shardkv.core import Group, Handover, Owner
+from lab3_shardkv.shardkv.core import Group, Handover
 from lab3_shardkv.shardkv.messages import (
     ELSEWHERE,
     HERE,
@@ -28,6 +28,7 @@ from lab3_shardkv.shardkv.messages import (
     NotYet,
     Offer,
     Op,
+    Owner,
     Part,
     Settled,
     Withdrawn,

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from common.protocol import NOBODY, Config, Done, Value, shard_of
-from lab3_shardkv.shardkv.core import Group, Handover, Owner
+from lab3_shardkv.shardkv.core import Group, Handover
 from lab3_shardkv.shardkv.messages import (
     Awaited,
     Begin,
@@ -16,6 +16,7 @@ from lab3_shardkv.shardkv.messages import (
     Forget,
     NextConfig,
     Op,
+    Owner,
     Part,
     Settled,
     Withdrawn,
@@ -135,7 +136,8 @@ class World:
         num, shard, kind = message.handover.num, message.handover.shard, message.handover.kind
         if message.answer is not None:
             sender = self.find(message.sender)
-            assert sender is not None
+            if sender is None:
+                return
             if isinstance(message.answer, Awaited) and kind == "offer":
                 self.decide(sender, Begin(num, shard))
             elif isinstance(message.answer, Settled) and kind != "offer":
@@ -255,8 +257,8 @@ class World:
         for group in self.groups:
             state = group.front
             assert state.config == newest, f"group {group.gid} {group.servers} got stuck in {state.config.num}"
-            waiting_for_the_dead = [each for each in state.withdrawals if self.find(each.to) is not None]
-            assert not waiting_for_the_dead
+            untold = [each for each in state.handovers() if self.find(each.to) is not None]
+            assert not untold, f"group {group.gid} still has to do {untold}"
         for shard, gid in enumerate(newest.shards):
             having = [group for group in self.groups if group.front.holdings[shard].state != "gone"]
             if gid != NOBODY:

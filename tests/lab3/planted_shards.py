@@ -1,10 +1,11 @@
 """Mistakes, planted in a group one at a time: each breaks one rule of the protocol."""
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Final
 
 from common.protocol import Config, Done, Value, shard_of
-from lab3_shardkv.shardkv.core import Group, Handover, cut
+from lab3_shardkv.shardkv.core import Group, Handover, Holding, cut
 from lab3_shardkv.shardkv.messages import (
     Awaited,
     Begin,
@@ -123,7 +124,9 @@ class LeavesTheDuplicateTableBehind(Group):
     """Only the values move."""
 
     def parts(self, handover: Handover) -> Iterator[Part]:
-        return cut(handover.num, handover.shard, self.holdings[handover.shard].values, {})
+        holding = copy(self.holdings[handover.shard])
+        holding.newest = {}
+        return cut(handover.num, handover.shard, holding)
 
 
 class SaysTooEarlyThatItHasAll(Group):
@@ -144,8 +147,7 @@ class GivesWithoutBeginning(Group):
         ]
 
     def parts(self, handover: Handover) -> Iterator[Part]:
-        holding = self.holdings[handover.shard]
-        return cut(handover.num, handover.shard, holding.values, holding.newest)
+        return cut(handover.num, handover.shard, self.holdings[handover.shard])
 
     def _begin(self, entry: Begin) -> None:
         pass
@@ -159,8 +161,17 @@ class GivesWithoutBeginning(Group):
 class WithdrawsInSilence(Group):
     """It gives a shard to somebody else than it was for, and does not tell the first."""
 
-    def _withdraw(self, shard: int) -> None:
+    def _pass_over(self, holding: Holding) -> None:
         pass
+
+
+class DoesNotPassOnWhoWaits(Group):
+    """Who was passed over is forgotten with the shard."""
+
+    def parts(self, handover: Handover) -> Iterator[Part]:
+        holding = copy(self.holdings[handover.shard])
+        holding.passed_over = []
+        return cut(handover.num, handover.shard, holding)
 
 
 class WaitsForWhatDoesNotCome(Group):
@@ -188,5 +199,5 @@ ALL: Final = (
     *(ServesWhatIsLeaving, ServesWhatIsArriving, RemembersWhatItRefused, FollowsWhileShardsArrive),
     *(TakesBackWhatIsBegun, FollowsOldConfigurations, StartsEmpty, ServesAfterTheFirstPart, TakesPartsOfAnyMove),
     *(TakesPartsThatAreLate, LeavesTheDuplicateTableBehind, SaysTooEarlyThatItHasAll, GivesWithoutBeginning),
-    *(WithdrawsInSilence, WaitsForWhatDoesNotCome, DeletesNothing, TakesItsNumberForItself),
+    *(WithdrawsInSilence, DoesNotPassOnWhoWaits, WaitsForWhatDoesNotCome, DeletesNothing, TakesItsNumberForItself),
 )

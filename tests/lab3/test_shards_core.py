@@ -8,7 +8,7 @@ import pytest
 from common.protocol import NOBODY, Config, Done, Shard, Value
 from common.wire import encode
 from lab3_shardkv.shardkv import core
-from lab3_shardkv.shardkv.core import Group, Owner
+from lab3_shardkv.shardkv.core import Group
 from lab3_shardkv.shardkv.messages import (
     Awaited,
     Begin,
@@ -16,6 +16,7 @@ from lab3_shardkv.shardkv.messages import (
     NextConfig,
     NotYet,
     Op,
+    Owner,
     Part,
     Settled,
     TooLong,
@@ -323,7 +324,7 @@ def test_what_a_group_answers() -> None:
     two.apply(NextConfig(config(2, 2, 1, 1)))
     assert two.answer(2, 2, 0) == Awaited()
     assert two.answer(1, 2, 0) == NotYet(), "that is for another group"
-    two.apply(Part(2, 0, encode(({}, {})), 0, 0))
+    two.apply(Part(2, 0, encode(({}, {})), 0, 0, []))
     assert two.answer(2, 2, 0) == Settled()
     two.apply(NextConfig(config(3, 1, 1, 1)))
     assert two.answer(2, 2, 0) == Settled(), "it had it"
@@ -339,7 +340,7 @@ def test_a_shard_of_nobody_stays_where_it_was_and_is_not_served() -> None:
     one.apply(Begin(2, 0))
     one.apply(NextConfig(config(3, 1, 1, 1)))
     assert states(one) == "sss"
-    assert one.withdrawals == []
+    assert one.handovers() == []
 
 
 def test_a_shard_of_nobody_goes_to_the_next_owner() -> None:
@@ -377,7 +378,21 @@ def test_who_was_passed_over_hears_of_it_when_it_begins_to_live_after_all() -> N
         two.apply(NextConfig(each))
     finish(one, two, three)
     assert [states(each) for each in (one, two, three)] == ["ggs", "sgg", "gsg"]
-    assert one.withdrawals == []
+    assert not any(each.handovers() for each in (one, two, three))
+
+
+def test_who_was_passed_over_is_told_by_whoever_has_the_shard() -> None:
+    """Group 1, which passed group 2 over, has left and was shut down before group 2 began to live."""
+    configs = [config(1, 1, 1, 1), config(2, 2, 1, 1), config(3, 3, 3, 3)]
+    one, three = group(1, *configs), group(3, *configs)
+    finish(one, three)
+    assert (states(one), states(three)) == ("ggg", "sss")
+    assert one.handovers() == [], "nobody needs it any more"
+    two = group(2, *configs)
+    assert two.config.num == 2
+    finish(two, three)
+    assert states(two) == "ggg"
+    assert three.handovers() == []
 
 
 def test_a_shard_that_does_not_come_is_not_waited_for_again_while_it_stays_the_groups() -> None:
@@ -401,7 +416,6 @@ def test_a_handover_is_begun_or_replaced_and_never_both() -> None:
     other = group(1, config(1, 1, 1, 1), config(2, 2, 1, 1))
     other.apply(Begin(2, 0))
     other.apply(NextConfig(config(3, 3, 1, 1)))
-    assert other.withdrawals == []
     assert other.handovers() == [core.Handover(2, 0, Owner(2, SERVERS[2]), "give")]
 
 
@@ -447,17 +461,17 @@ def test_a_snapshot_holds_everything_in_the_middle_of_handovers() -> None:
     one.apply(op("put", 1, 2, "y"))
     one.apply(NextConfig(configs[1]))
     one.apply(Begin(2, 1))
-    one.apply(Part(2, 2, encode(({"2": "z"}, {4: 5})), 2, 1))
+    one.apply(Part(2, 2, encode(({"2": "z"}, {4: 5})), 2, 1, []))
     copy = group(1)
     copy.restore(one.snapshot())
     assert copy.snapshot() == one.snapshot()
     for each in (one, copy):
-        each.apply(Part(2, 2, encode(({"22": "z"}, {})), 2, 1))
+        each.apply(Part(2, 2, encode(({"22": "z"}, {})), 2, 1, []))
         each.apply(NextConfig(configs[2]))
         assert states(each) == "sls"
         assert each.apply(op("get", 0, 3)) == Value("äö")
         assert each.apply(op("get", 2, 3)) == Value("z")
-        assert each.withdrawals == [core.Handover(2, 0, Owner(2, SERVERS[2]), "withdraw")]
+        assert core.Handover(2, 0, Owner(2, SERVERS[2]), "withdraw") in each.handovers()
     assert copy.snapshot() == one.snapshot()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from common.protocol import NOBODY
 from lab3_shardkv.shardkv import core
+from lab3_shardkv.shardkv.messages import Owner
 from tests.lab3 import planted_shards
 from tests.lab3.groups import SHARDS, MakeGroup, World
 
@@ -35,6 +36,7 @@ ODDS: Final = {
     "configure": 2,
     "sleep": 1,
     "wake": 2,
+    "retire": 1,
 }
 
 
@@ -66,7 +68,7 @@ class Walk:
         shards = list(old.shards)
         for gid in (1, 2, 3):
             if gid not in groups and (random.random() < 0.5 or last or old.num == 0):
-                if random.random() < 0.2:
+                if random.random() < 0.2 or world.find(Owner(gid, self.living[gid])) is None:
                     self.incarnate(gid)
                 groups[gid] = self.living[gid]
         first = old.num == 0  # whoever has a shard first has to live: it serves without asking anybody
@@ -115,6 +117,11 @@ class Walk:
                 self.configure()
             case "sleep" if len(self.asleep) < 2:
                 self.asleep.add(random.randrange(len(world.groups)))
+            case "retire" if world.configs[-1].groups.get(group.gid) != group.servers and group.front.config.num > 0:
+                if all(holding.state == "gone" for holding in group.front.holdings):
+                    world.trace.append(f"{group.gid} {group.servers[0]} is shut down")
+                    world.groups.remove(group)
+                    self.asleep.clear()
             case "wake":
                 self.asleep.clear()
 
