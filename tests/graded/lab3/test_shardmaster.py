@@ -439,22 +439,24 @@ async def test_historical_queries(cluster: Cluster) -> None:
 async def test_move(cluster: Cluster) -> None:
     """Move.
 
-    All shards of a half go to one group and all others to the other. Catches: a Move that does nothing, makes no new
-    configuration, or shares the shards out anew.
+    The lower half of the shards goes to one group and the upper half to the other, and then the other way round.
+    Catches: a Move that does nothing, makes no new configuration, or shares the shards out anew.
     """
     ck = await (await Masters.start(cluster)).clerk("mck")
     await ck.join(503, "3a", "3b", "3c")
     await ck.join(504, "4a", "4b", "4c")
-    wanted = [503] * (DEFAULT_SHARDS // 2) + [504] * (DEFAULT_SHARDS - DEFAULT_SHARDS // 2)
-    for shard, gid in enumerate(wanted):
-        before = await ck.query()
-        await ck.move(shard, gid)
-        after = await ck.query()
-        if before.shards[shard] != gid and after.num <= before.num:
-            raise AssertionError(
-                f"the newest number was {before.num} before Move({shard}, {gid}), and {after.num} after"
-            )
-    expect_equal("the shards after all Moves", (await ck.query()).shards, wanted, "a Move moves one shard only")
+    for first, second in ((503, 504), (504, 503)):
+        half = DEFAULT_SHARDS // 2
+        wanted = [first] * half + [second] * (DEFAULT_SHARDS - half)
+        for shard, gid in enumerate(wanted):
+            before = await ck.query()
+            await ck.move(shard, gid)
+            after = await ck.query()
+            if before.shards[shard] != gid and after.num <= before.num:
+                raise AssertionError(
+                    f"the newest number was {before.num} before Move({shard}, {gid}), and {after.num} after it"
+                )
+        expect_equal("the shards after all Moves", (await ck.query()).shards, wanted, "a Move moves one shard only")
     for gid in (503, 504):
         await ck.leave(gid)
     await ck.check()
@@ -965,21 +967,21 @@ async def test_two_masters_propose_one_move(cluster: Cluster) -> None:
 async def test_doubled_moves(cluster: Cluster) -> None:
     """A copy of a Move that the network makes does not undo a newer one.
 
-    Every request comes twice, up to 50 ms apart. Two clerks move a shard to and fro. Catches: a copy that comes when
-    another Move has been executed, and is executed again.
+    Every request of two clerks comes twice, up to 50 ms apart. In turns they move a shard to and fro. Catches: a copy
+    that comes when another Move has been executed, by the same clerk or another, and is executed again.
     """
     masters = await Masters.start(cluster)
     clerks = [await masters.clerk("mck-1"), await masters.clerk("mck-2")]
     await two_groups(masters, clerks[0])
     before = await clerks[0].query()
-    masters.tap(Faults(duplicate=1.0, reorder=1.0))
-    for turn in range(20):
-        gid = 2 - turn % 2
-        await clerks[turn % 2].move(0, gid)
-        config = await clerks[turn % 2].query()
-        what = f"Move(0, {gid}) by {clerks[turn % 2].name} was the last"
-        expect_equal("shard 0", config.shards[0], gid, what)
-        expect_equal("the newest number", config.num, before.num + turn + 1, f"so many Moves were asked; {what}")
+    for name in masters.names:
+        cluster.tap(name, Faults(duplicate=1.0, reorder=0.5), sources=[ck.name for ck in clerks])
+    for turn in range(40):
+        await clerks[turn // 2 % 2].move(0, 2 - turn % 2)
+    await cluster.sleep(A_WHILE / 5)
+    config = await clerks[0].query()
+    expect_equal("shard 0", config.shards[0], 1, "Move(0, 1) by mck-2 was the last")
+    expect_equal("the newest number", config.num, before.num + 40, "40 Moves were asked, each of which moved the shard")
     await masters.agreed()
 
 
@@ -1114,6 +1116,8 @@ async def test_masters_die(cluster: Cluster) -> None:
     masters = await Masters.start(cluster, 5)
     ck = await masters.clerk("mck-1", 0, 1, 2, 3, 4)
     await ck.join(1)
+    for each in await masters.clerk_each():
+        await each.check(1)
     await cluster.kill("sm-0")
     await ck.join(2)
     cluster.pause("sm-1")
@@ -1152,8 +1156,9 @@ async def test_master_that_lost_its_memory(cluster: Cluster) -> None:
     """A master that lost its memory does not take part in a majority, and gets all configurations back.
 
     sm-0 and sm-2 let group 2 join while sm-1 is cut off. Then sm-2 is killed and started again, which makes it empty,
-    and sm-0 is cut off. sm-1 and sm-2 together know nothing of group 2. Catches: a master that votes again where it may
-    have voted before, or begins again with configuration 0.
+    and sm-0 is cut off. sm-1 and sm-2 together know nothing of group 2. Later sm-2 loses its memory once more, when the
+    log of what it has lost may be forgotten. Catches: a master that votes again where it may have voted before, begins
+    again with configuration 0, or gets the newest configuration and not those before.
     """
     masters = await Masters.start(cluster)
     at = await masters.clerk_each()
@@ -1172,6 +1177,12 @@ async def test_master_that_lost_its_memory(cluster: Cluster) -> None:
     await at[1].join(3)
     for ck in at:
         await ck.check(1, 2, 3)
+    await cluster.sleep(A_WHILE)
+    await cluster.kill("sm-2")
+    await cluster.restart("sm-2")
+    await at[0].join(4)
+    for ck in at:
+        await ck.check(1, 2, 3, 4)
     await masters.check_all()
 
 
@@ -1197,7 +1208,7 @@ async def test_memory(cluster: Cluster) -> None:
     before = [cluster.memory(name) for name in masters.names]
     await cluster.gather(*(ask(ck, 75) for ck in clerks))
     await cluster.sleep(2 * A_WHILE)
-    allowed = 100_000 if cluster.world == "sim" else 20 * MEGABYTE
+    allowed = 10_000 if cluster.world == "sim" else 20 * MEGABYTE
     for name, held in zip(masters.names, before, strict=True):
         grown = cluster.memory(name) - held
         if grown > allowed:
