@@ -55,29 +55,36 @@ class Clerk:
         while True:
             gid = self._config.shards[shard_of(key, len(self._config.shards))]
             reply = await self._ask_group(gid, Execute(op, route)) if gid != NOBODY else None
+            route = PASS_ON  # whoever is asked next, it has to see to it
             if isinstance(reply, Leader):
-                route = PASS_ON  # whoever is asked next, it has to see to it
                 continue
             if reply is not None and not isinstance(reply, WrongGroup):
                 return reply
-            route = PASS_ON if reply is None else ELSEWHERE
             # A group that is in an older configuration will follow, and a shard that it waits for will arrive.
             only_wait = isinstance(reply, WrongGroup) and reply.num <= self._config.num and pause < LAST_PAUSE
-            if only_wait or not await self._found_newer():
-                await self._rest(pause)
+            if not only_wait and await self._found_newer():
+                route = ELSEWHERE
+                continue
+            await self._rest(pause)
             pause = min(2 * pause, LAST_PAUSE)
 
     async def _ask_group(self, gid: int, request: Execute) -> Any:
-        """The answer of a server of the group. None if it gave none: then another is asked next."""
+        """The answer of a server of the group. None if it gave none.
+
+        Then another is asked next, and also if the server says that the shard is not the group's: perhaps it is cut off
+        from the others and does not know better.
+        """
         servers = self._config.groups[gid]
         asked = self._asked.get(gid, 0) % len(servers)
+        reply: Any
         try:
             reply = await self.host.call(servers[asked], request, timeout=OPERATION_TIMEOUT)
         except CallFailed:
-            self._asked[gid] = (asked + 1) % len(servers)
-            return None
+            reply = None
         if isinstance(reply, Leader) and reply.server in servers:
             self._asked[gid] = servers.index(reply.server)
+        elif reply is None or isinstance(reply, WrongGroup):
+            self._asked[gid] = (asked + 1) % len(servers)
         return reply
 
     async def _found_newer(self) -> bool:

@@ -194,3 +194,22 @@ def test_a_shard_comes_while_the_leader_of_its_new_group_is_dead(seed: int) -> N
         await service.check()
 
     passes(scenario, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_clerk_leaves_a_server_that_knows_less_than_itself(seed: int) -> None:
+    """It lost its memory and reaches nobody who could help: for ever it will say that the shard is not its group's."""
+
+    async def scenario(service: Service, cluster: Cluster) -> None:
+        await service.start(100)
+        first, *others = servers_of(100)
+        await cluster.kill(first)
+        cluster.partition([first], others)
+        await cluster.restart(first)
+        await cluster.start("clerk", "newcomer", masters=MASTERS)
+        newcomer = Clerk(cluster, "newcomer")
+        reading = cluster.spawn(newcomer.get("0"))
+        assert await cluster.finishes(reading, within=5.0)
+        assert reading.result() == "x"
+
+    passes(scenario, seed)
