@@ -21,7 +21,7 @@ from rich.table import Table
 from labs.history import Operation
 from labs.linearizability import STEP_LIMIT, by_key, check
 from labs.linearizability.reading import read
-from labs.linearizability.search import search
+from labs.linearizability.search import Budget, search
 
 ROUNDS: Final = 5
 """Of so many measurements the best counts."""
@@ -91,7 +91,7 @@ def measure(folder: Path | None = None) -> Iterator[tuple[str, int, float]]:
 
 
 def _search(operations: list[Operation]) -> bool:
-    return all(search(history, STEP_LIMIT) is not None for history in by_key(operations).values())
+    return all(search(history, Budget(STEP_LIMIT)) is not None for history in by_key(operations).values())
 
 
 def _best(action: Callable[[], object]) -> float:

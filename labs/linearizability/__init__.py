@@ -13,10 +13,10 @@ from typing import Final
 
 from labs.history import Operation
 from labs.linearizability.explain import before, explain, is_legal, order_of
-from labs.linearizability.search import LimitExceeded
+from labs.linearizability.search import Budget, LimitExceeded
 
 STEP_LIMIT: Final = 2_000_000
-"""Operations that the search tries to place, for one key, before it gives up."""
+"""Operations that the searches in a history try to place, all together, before they give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,12 @@ def check(operations: Iterable[Operation], step_limit: int = STEP_LIMIT) -> Verd
     An operation without a return may have taken effect at any time after its call, or never. Events with the same
     time count as concurrent.
     """
+    budget = Budget(step_limit)
     given_up = None
     for key, history in by_key(operations).items():
         try:
-            if not is_legal(history, step_limit):
-                anomaly, text, witness = explain(history, step_limit)
+            if not is_legal(history, budget):
+                anomaly, text, witness = explain(history, Budget(step_limit))
                 return Verdict(False, text, witness, anomaly, key)
         except LimitExceeded:
             given_up = key
@@ -74,7 +75,7 @@ def legal_prefix(operations: Iterable[Operation], verdict: Verdict) -> list[Oper
     assert verdict.operations, "expected a history that is not linearizable"
     history = [each for each in operations if each.key == verdict.key]
     try:
-        return order_of(before(history, verdict.operations[0]), STEP_LIMIT) or []
+        return order_of(before(history, verdict.operations[0]), Budget(STEP_LIMIT)) or []
     except LimitExceeded:
         return []
 
@@ -83,5 +84,6 @@ def _gave_up(key: str, step_limit: int) -> str:
     return (
         f"gave up on key {key!r}: {step_limit:,} steps of the search were not enough to decide. The same value was"
         " written more than once, or there is a cas, and the number of orders to try grows exponentially with the"
-        " operations that overlap. Give each write a value of its own, or use more keys or fewer clients at once"
+        " operations that overlap. Give each write a value of its own, use more keys or fewer clients at once, or allow"
+        " more steps"
     )

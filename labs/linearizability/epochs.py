@@ -4,9 +4,11 @@
 returned is cut into tokens: the value of a put, or nothing, and then appended values. If there is one way only to cut
 it, and each token was written by one operation only, then the get tells its epoch and how many appends came before it,
 whatever the order was. Where there are two ways, or two writers, or a cas, `Ambiguous` is raised and the search has to
-decide. Only the longest get of an epoch needs to be cut: a shorter one is its beginning and ends where a token ends
-(its own tokens are then as certain, for a second way to cut it would be a second way to cut the longest), or it
-contradicts it, since the value of an epoch only grows.
+decide (unless some result cannot be made of what was written at all). That a put of the empty string looks like the
+start is such a case, except where it returned before anything else was written and so changed nothing. Only the longest
+get of an epoch needs to be cut: a shorter one is its beginning and ends where a token ends (its own tokens are then as
+certain, for a second way to cut it would be a second way to cut the longest), or it contradicts it, since the value of
+an epoch only grows.
 
 *Blocks.* The writes that were seen and the gets of an epoch are a block. In every order that explains the gets a block
 stands together: the first is its put and the last a get, and what comes between changes nothing but by the block's own
@@ -61,7 +63,14 @@ class Flaw(NamedTuple):
 
 def find_flaw(history: Iterable[Operation]) -> Flaw | None:
     """What no order explains in this history of one key, or None if there is nothing. Raises `Ambiguous`."""
-    divided = _divide(history)
+    operations = list(history)
+    try:
+        divided = _divide(operations)
+    except Ambiguous:
+        flaw = _impossible(operations)
+        if flaw is None:
+            raise
+        return flaw
     if isinstance(divided, Flaw):
         return divided
     blocks: list[Block] = []
@@ -216,14 +225,49 @@ def _sorted_out(history: Iterable[Operation]) -> tuple[list[Operation], _Tokens,
     return gets, _Tokens(puts), _Tokens(appends)
 
 
+def _impossible(operations: list[Operation]) -> Flaw | None:
+    """A get that cannot be made of what was written, in whatever order: for that the epochs need not be known."""
+    puts = _Tokens([each for each in operations if each.op in ("put", "cas")])
+    appends = _Tokens([each for each in operations if each.op == "append" and each.value])
+    gets = [each for each in operations if each.op == "get" and each.return_ is not None]
+    gets.sort(key=lambda get: len(get.result or ""), reverse=True)
+    made: list[tuple[str, Container[int]]] = []
+    for get in gets:
+        text = get.result or ""
+        if not any(len(text) in ends and longer.startswith(text) for longer, ends in made):
+            begins, _ = _reach(text, puts, appends)
+            if len(text) not in begins:
+                return _nowhere(get, max(begins), puts, appends)
+            made.append((text, begins))
+    return None
+
+
 def _cut(text: str, puts: _Tokens, appends: _Tokens) -> list[int]:
     """Where the put value (or the empty string) ends, and each of the appended ones after it, that make the text.
 
     If nothing makes it, the last one is how far one gets. Raises `Ambiguous` if there are two ways to cut it.
     """
+    begins, doubtful = _reach(text, puts, appends)
+    position = len(text)
+    if position not in begins:
+        return [max(begins)]
+    ends = []
+    while position >= 0:
+        if position in doubtful:
+            raise Ambiguous(f"there are two ways to make {shown(text[:position])} of what was written")
+        ends.append(position)
+        position = begins[position]
+    return ends[::-1]
+
+
+def _reach(text: str, puts: _Tokens, appends: _Tokens) -> tuple[dict[int, int], set[int]]:
+    """Where tokens that make the text from its beginning may end: where each began, and what has two ways to it.
+
+    A put begins at -1.
+    """
     size = len(text)
-    begins = {0: -1}  # where the token began that ends here; -1 is the put
-    doubtful = set()  # what can be reached in two ways
+    begins = {0: -1}
+    doubtful = set()
     for position in puts.lengths:
         if position <= size and text[:position] in puts.writers:
             if position in begins:
@@ -242,16 +286,7 @@ def _cut(text: str, puts: _Tokens, appends: _Tokens) -> list[int]:
                 else:
                     begins[following] = position
                     heappush(reached, following)
-    position = size
-    if position not in begins:
-        return [max(begins)]
-    ends = []
-    while position >= 0:
-        if position in doubtful:
-            raise Ambiguous(f"there are two ways to make {shown(text[:position])} of what was written")
-        ends.append(position)
-        position = begins[position]
-    return ends[::-1]
+    return begins, doubtful
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------

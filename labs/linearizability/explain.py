@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from labs.history import Operation
 from labs.linearizability.epochs import Ambiguous, Anomaly, Flaw, end, find_flaw, legal_order
-from labs.linearizability.search import LimitExceeded, search
+from labs.linearizability.search import Budget, LimitExceeded, search
 from labs.linearizability.words import describe
 from labs.texts import contrast, shown
 
@@ -32,34 +32,34 @@ class Explanation(NamedTuple):
     """The answer that nothing explains, and those that it contradicts."""
 
 
-def is_legal(history: list[Operation], step_limit: int) -> bool:
+def is_legal(history: list[Operation], budget: Budget) -> bool:
     """Whether some order explains this history of one key. Raises `LimitExceeded`."""
     try:
         return find_flaw(history) is None
     except Ambiguous:
-        return search(history, step_limit) is not None
+        return search(history, budget) is not None
 
 
-def order_of(history: list[Operation], step_limit: int) -> list[Operation] | None:
+def order_of(history: list[Operation], budget: Budget) -> list[Operation] | None:
     """An order that explains this history of one key, or None. Raises `LimitExceeded`."""
     try:
         return legal_order(history) if find_flaw(history) is None else None
     except Ambiguous:
-        return search(history, step_limit)
+        return search(history, budget)
 
 
-def explain(history: Iterable[Operation], step_limit: int) -> Explanation:
+def explain(history: Iterable[Operation], budget: Budget) -> Explanation:
     """Why this history of one key is not linearizable."""
     operations = list(history)
-    answer = _first_unexplained(operations, step_limit)
-    flaw = _proof(until(operations, end(answer))) or _guess(answer, before(operations, answer), step_limit)
-    return Explanation(flaw.anomaly, _sentence(flaw, operations, step_limit), (flaw.answer, *flaw.others))
+    answer = _first_unexplained(operations, budget)
+    flaw = _proof(until(operations, end(answer))) or _guess(answer, before(operations, answer), budget)
+    return Explanation(flaw.anomaly, _sentence(flaw, operations, budget), (flaw.answer, *flaw.others))
 
 
-def _sentence(flaw: Flaw, operations: list[Operation], step_limit: int) -> str:
+def _sentence(flaw: Flaw, operations: list[Operation], budget: Budget) -> str:
     answer = flaw.answer
     known = before(operations, answer)
-    value = _value_after(known, step_limit)
+    value = _value_after(known, budget)
     if answer.op == "cas":
         return (
             f'{flaw.anomaly}: {describe(answer)} gave "{answer.result}", which nothing explains:'
@@ -88,7 +88,7 @@ def _unanswered(operation: Operation) -> Operation:
     return replace(operation, result=None, return_=None)
 
 
-def _first_unexplained(operations: list[Operation], step_limit: int) -> Operation:
+def _first_unexplained(operations: list[Operation], budget: Budget) -> Operation:
     """The first answer with which the history stops being linearizable.
 
     A proof narrows down where it is, most often at once, and halving does the rest.
@@ -102,7 +102,7 @@ def _first_unexplained(operations: list[Operation], step_limit: int) -> Operatio
         try:
             flaw = find_flaw(known)
         except Ambiguous:
-            return None if _may_be_legal(known, step_limit) else last
+            return None if _may_be_legal(known, budget) else last
         return None if flaw is None else bisect_left(returns, end(flaw.answer))
 
     low, high = 0, len(answers) - 1  # it is one of these
@@ -114,17 +114,17 @@ def _first_unexplained(operations: list[Operation], step_limit: int) -> Operatio
     return answers[low]
 
 
-def _may_be_legal(operations: list[Operation], step_limit: int) -> bool:
+def _may_be_legal(operations: list[Operation], budget: Budget) -> bool:
     try:
-        return is_legal(operations, step_limit)
+        return is_legal(operations, budget)
     except LimitExceeded:
         return True
 
 
-def _value_after(operations: list[Operation], step_limit: int) -> str:
+def _value_after(operations: list[Operation], budget: Budget) -> str:
     """A value that the key may hold after these operations."""
     try:
-        order = order_of(operations, step_limit)
+        order = order_of(operations, budget)
     except LimitExceeded:
         return ""
     value = ""
@@ -146,7 +146,7 @@ def _proof(operations: list[Operation]) -> Flaw | None:
 # --- the usual reasons -----------------------------------------------------------------------------------------------
 
 
-def _guess(answer: Operation, known: list[Operation], step_limit: int) -> Flaw:
+def _guess(answer: Operation, known: list[Operation], budget: Budget) -> Flaw:
     """What is probably wrong with an answer that a search could not explain."""
     if answer.op == "cas":
         return Flaw("order broken", answer, "")
@@ -156,7 +156,7 @@ def _guess(answer: Operation, known: list[Operation], step_limit: int) -> Flaw:
         _lost_append(answer, writes, done)
         or _doubled_append(answer, writes)
         or _overwritten(answer, writes, done)
-        or _went_back(answer, known, step_limit)
+        or _went_back(answer, known, budget)
         or Flaw("order broken", answer, "")
     )
 
@@ -196,11 +196,11 @@ def _overwritten(get: Operation, writes: list[Operation], done: list[Operation])
     return None
 
 
-def _went_back(get: Operation, known: list[Operation], step_limit: int) -> Flaw | None:
+def _went_back(get: Operation, known: list[Operation], budget: Budget) -> Flaw | None:
     """Without an earlier get it would be right."""
     earlier = sorted((each for each in known if each.op == "get" and end(each) < get.call), key=end)
     for other in earlier[-EARLIER_GETS:]:
-        if _may_be_legal([get, *(each for each in known if each is not other)], step_limit):
+        if _may_be_legal([get, *(each for each in known if each is not other)], budget):
             seen, _ = contrast(other.result or "", get.result or "")
             return Flaw("stale read", get, f"because {describe(other)} had given {seen} before", (other,))
     return None

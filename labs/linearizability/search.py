@@ -3,7 +3,7 @@
 It is the search of Wing and Gong ("Testing and verifying concurrent objects", 1993): place any operation that may come
 first, that is, before whose call no other one had returned; go on with the rest; when nothing fits, go back. Lowe
 ("Testing for linearizability", 2017) added the memory: the same operations placed, with the same value reached, need
-not be tried again. Three more facts make it fast for a store of strings:
+not be tried again. Four more facts make it fast for a store of strings:
 
 * An operation that may come first, changes nothing and has the right answer may be placed at once, with no way back:
   in any order that works for the rest it could be moved to the front, and that order would still work.
@@ -11,6 +11,8 @@ not be tried again. Three more facts make it fast for a store of strings:
 * Where there are only gets and puts, a put whose value no get returned is overwritten before anybody looks. It may as
   well be overwritten at once: such puts wait in a row of their own, and as many as may come first are placed right
   before the next put that somebody saw.
+* Of two writes that are the same, the one that was called and returned no later than the other comes first: if an order
+  has them the other way round, they can change places.
 
 Once no get (and no cas) is left, any order will do for the rest. The value's place in the memory is taken by its length
 and a polynomial hash, which an append extends in constant time.
@@ -29,6 +31,13 @@ PRIME: Final = 10**36 + 2719
 
 class LimitExceeded(Exception):
     """The search took more steps than it may."""
+
+
+class Budget:
+    """How many operations searches may yet try to place, all together."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
 
 
 class Value(NamedTuple):
@@ -54,12 +63,12 @@ class Choice(NamedTuple):
     """What could have been placed instead."""
 
 
-def search(history: Iterable[Operation], step_limit: int) -> list[Operation] | None:
+def search(history: Iterable[Operation], budget: Budget) -> list[Operation] | None:
     """Some order that explains these operations on one key. None if there is no such order. Raises `LimitExceeded`.
 
     Operations that need not have happened may be left out.
     """
-    return Search(history).run(step_limit)
+    return Search(history).run(budget)
 
 
 class Search:
@@ -96,21 +105,23 @@ class Search:
         self.gets_left = Remaining([number for number in numbers if kinds[number] == "get"])
         self.resets_left = Remaining([n for n in numbers if kinds[n] in ("put", "cas") and not is_unseen[n]])
         self.answers_left = sum(each.op in ("get", "cas") and each.return_ is not None for each in self.operations)
+        self.twins = _twins(self.operations, self.returns)
+        """An operation just like each one, called no later and returned no later, or -1."""
+        self.is_left = [True] * len(self.operations)
         self.end = 0
         """Above all numbers that were taken from `left`."""
 
-    def run(self, step_limit: int) -> list[Operation] | None:
+    def run(self, budget: Budget) -> list[Operation] | None:
         """Some order, or None."""
         value = EMPTY
         choices: list[Choice] = []
         seen: set[tuple[int, int, int, int, tuple[int, ...]]] = set()
         candidates = self._candidates(value)
-        steps = 0
         while self.answers_left:
             while candidates:
-                steps += 1
-                if steps > step_limit:
+                if budget.left <= 0:
                     raise LimitExceeded
+                budget.left -= 1
                 number = candidates.pop()
                 choice, after = self._place(number, value, candidates)
                 state = (len(after.text), after.hash, self.unseen_placed, self.end, self._holes())
@@ -151,6 +162,9 @@ class Search:
             if operation.call > first_return:
                 break
             first_return = min(first_return, self.returns[number])
+            twin = self.twins[number]
+            if twin >= 0 and self.is_left[twin]:
+                continue
             if operation.op == "put":
                 found.append(number)  # and right before it, all the unseen puts that have to come before it
             elif operation.op == "append":
@@ -197,6 +211,7 @@ class Search:
         operation = self.operations[number]
         before = None if operation.op == "append" else value
         choice = Choice(number, before, value.hash, self.end, self.unseen_placed, others)
+        self.is_left[number] = False
         for numbers in self._lists(number):
             numbers.remove(number)
         self.answers_left -= operation.op in ("get", "cas") and operation.return_ is not None
@@ -216,6 +231,7 @@ class Search:
 
     def _take_back(self, choice: Choice) -> None:
         operation = self.operations[choice.placed]
+        self.is_left[choice.placed] = True
         for numbers in self._lists(choice.placed):
             numbers.restore(choice.placed)
         self.answers_left += operation.op in ("get", "cas") and operation.return_ is not None
@@ -269,3 +285,17 @@ def _matters(operation: Operation, results: set[str], has_cas: bool) -> bool:
     if operation.op == "get":
         return False
     return has_cas or any((operation.value or "") in result for result in results)
+
+
+def _twins(operations: list[Operation], returns: list[float]) -> list[int]:
+    """For each write, the last one before it that is the same and returned no later, or -1."""
+    found: list[int] = []
+    classes: dict[tuple[str | None, ...], list[int]] = {}
+    for number, each in enumerate(operations):
+        twin = -1
+        if each.op != "get":
+            same = classes.setdefault((each.op, each.value, each.expected, each.result), [])
+            twin = next((other for other in reversed(same) if returns[other] <= returns[number]), -1)
+            same.append(number)
+        found.append(twin)
+    return found

@@ -17,7 +17,7 @@ from typing import Final
 from labs.history import Operation, OperationKind
 from labs.linearizability import STEP_LIMIT, check, legal_prefix
 from labs.linearizability.epochs import Ambiguous, end, find_flaw, legal_order
-from labs.linearizability.search import search
+from labs.linearizability.search import Budget, search
 
 UNIQUE: Final = (
     ("a", "b", "c", "d", "e", "f", "g", "h"),
@@ -149,7 +149,7 @@ def answer(random: Random, operations: list[Operation]) -> None:
 def compare(history: list[Operation]) -> str:
     """Asserts that all that is said of a history agrees with brute force. Says who decided, and what."""
     expected = is_linearizable(history)
-    order = search(history, STEP_LIMIT)
+    order = search(history, Budget(STEP_LIMIT))
     assert (order is not None) == expected, f"the search is wrong about {history}"
     assert order is None or explained(order, history), f"the search gave a wrong order of {history}: {order}"
     try:
