@@ -913,7 +913,8 @@ async def test_late_retries_of_join_and_leave(cluster: Cluster) -> None:
     for request, opposite in requests:
         masters.corner(ck, 0)
         cluster.tap("sm-0", Faults(reply_lost=1.0), sources=[ck.name])
-        retried, before = cluster.spawn(ck.ask(request)), await other.query()
+        before = await other.query()
+        retried = cluster.spawn(ck.ask(request))
 
         async def executed(before: Config = before) -> bool:
             return (await other.query()).num > before.num
