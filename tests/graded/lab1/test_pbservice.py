@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 from common.protocol import PING_INTERVAL, GetView, View
-from labs.asking import ANSWER_WITHIN, Asking, append_tokens
+from labs.asking import ANSWER_WITHIN, Asking, append_tokens, use_shared_keys
 from labs.cluster import Clerk, Cluster, NotInTime
 from labs.faults import UNRELIABLE, Faults
 from labs.grading import check_appends, expect_equal, graded, token
+from labs.storm import Storm
 
 SUITE = "pbservice"
 
@@ -465,7 +466,7 @@ async def delayed_get(cluster: Cluster) -> tuple[Service, "asyncio.Task[str]"]:
     return service, get
 
 
-@graded(part="B", points=4, within=60.0)
+@graded(part="B", points=3, within=60.0)
 async def test_old_primary_serves_no_gets(cluster: Cluster) -> None:
     """Old primary does not serve Gets.
 
@@ -478,7 +479,7 @@ async def test_old_primary_serves_no_gets(cluster: Cluster) -> None:
     get.cancel()
 
 
-@graded(part="B", points=4, within=60.0)
+@graded(part="B", points=3, within=60.0)
 async def test_partitioned_old_primary_completes_no_gets(cluster: Cluster) -> None:
     """Partitioned old primary does not complete Gets.
 
@@ -1125,3 +1126,83 @@ async def test_any_text(cluster: Cluster) -> None:
         await service.check(ck, "never written", "", "a key that was never written holds the empty string")
         if (await service.view()).primary == "pb-1":
             await service.kill_primary()
+
+
+# --- everything at once ----------------------------------------------------------------------------------------------
+
+
+async def settled_view(service: Service) -> View:
+    """Waits for a view that stays: primary and backup have all the data, and the view is acknowledged. Gives it."""
+    for _ in range(10):
+        view = await service.until(lambda view: bool(view.backup), "a primary and a backup, since all servers live")
+        await service.settle()
+        if await service.view() == view:
+            return view
+    raise NotInTime(
+        f"the view went on changing ({await service.view()}) though all servers lived and the links were up"
+    )
+
+
+@graded(part="B+", points=2, within=240.0)
+async def test_servers_in_a_storm(cluster: Cluster) -> None:
+    """Whatever happens while a server with the data lives, the service is linearizable.
+
+    Clerks that share keys go on while links, messages and servers fail in all manners. Three times a server is killed,
+    and a storm begins as soon as the view service has noticed, in which the others sleep, but forget nothing. Then all
+    recover, and everything has to be answered. Catches: what nobody thought of.
+    """
+    service = await Service.start(cluster, 5)
+    storm = Storm(cluster, ["vs"], service.servers)
+    clerks = [await service.clerk(f"ck-{client}") for client in range(4)]
+    over, changes_under_load = asyncio.Event(), 0
+
+    async def watch() -> None:
+        nonlocal changes_under_load
+        view = await service.view()
+        while not over.is_set():
+            await cluster.sleep(PING_INTERVAL / 2)
+            previous, view = view, await service.view()
+            if view != previous and cluster.history.in_flight():
+                changes_under_load += 1
+
+    busy = [cluster.spawn(use_shared_keys(ck, over)) for ck in clerks]
+    watching = cluster.spawn(watch())
+    for _ in range(3):
+        view = await settled_view(service)
+        await lose_one_and_rage(service, storm, view)
+    await settled_view(service)
+    over.set()
+    await watching
+    for ck, task in zip(clerks, busy, strict=True):
+        await service.finish(task, f"what {ck.name} had asked when the storm was over", within=3 * ANSWER_WITHIN)
+    values = {key: await service.get(clerks[0], key) for key in "abc"}
+    await service.kill_primary()
+    for key, value in values.items():
+        await service.check(clerks[1], key, value, "the primary said so before it was killed, and nobody wrote since")
+    cluster.sometimes("a request is sent again after its reply was lost", cluster.seen.repeated > 0)
+    cluster.sometimes("a request reaches a server twice", cluster.seen.duplicates > 0)
+    cluster.sometimes("the view changes while operations are in flight", changes_under_load > 0)
+    cluster.sometimes("nobody is left in the view who was there at first", view.primary not in ("pb-1", "pb-2"))
+
+
+async def lose_one_and_rage(service: Service, storm: Storm, view: View) -> None:
+    """Kills a server of this settled view, and a storm begins when its place is taken.
+
+    Only then does the storm begin, since the data would be lost to the service if the only one that had it fell silent
+    before the view service knew. The server comes back at once, or when the storm is over.
+    """
+    cluster = service.cluster
+    idle = next(name for name in service.servers if name not in (view.primary, view.backup))
+    candidates = [view.primary, view.primary, view.backup, idle]
+    victim: list[str] = cluster.choose(
+        "victim", lambda: [cluster.random.choice(candidates), cluster.random.choice(["at once", "later"])], []
+    )
+    if victim:
+        await cluster.kill(victim[0])
+        if victim[1] == "at once":
+            await cluster.restart(victim[0])
+        if victim[0] != idle:
+            await service.until(lambda now: now.viewnum > view.viewnum, f"a new view, since {victim[0]} was killed")
+    await storm.rage(2.0)
+    if victim and victim[1] == "later":
+        await cluster.restart(victim[0])
