@@ -247,8 +247,10 @@ def _cut(text: str, puts: _Tokens, appends: _Tokens) -> list[int]:
 
     If nothing makes it, the last one is how far one gets. Raises `Ambiguous` if there are two ways to cut it.
     """
-    begins, doubtful = _reach(text, puts, appends)
     position = len(text)
+    if text and not appends.writers and text in puts.writers:
+        return [position]  # where nothing is appended, there is nothing to cut
+    begins, doubtful = _reach(text, puts, appends)
     if position not in begins:
         return [max(begins)]
     ends = []

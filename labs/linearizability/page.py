@@ -16,7 +16,7 @@ from labs.history import Operation
 from labs.linearizability import Verdict, by_key
 from labs.linearizability.epochs import end
 from labs.linearizability.words import describe, identity
-from labs.texts import shown
+from labs.texts import contrast, shown
 
 AROUND_ANSWER: Final = (140, 30)
 """Operations drawn before and after the answer, in the order of their calls."""
@@ -90,7 +90,11 @@ def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: S
     total = sum(map(len, keys.values()))
     facts = f"Key {shown(key)}: {len(drawn):,} of its {len(history):,} operations are drawn"
     facts += f" ({total:,} operations on {len(keys):,} keys in all)." if len(keys) > 1 else "."
-    witness = "".join(f"<li>{_text(_told(each))}</li>" for each in verdict.operations)
+    results = [each.result for each in verdict.operations if each.op == "get"]
+    witness = "".join(
+        f"<li>{_text(_told(each, next((other for other in results if other != each.result), None)))}</li>"
+        for each in verdict.operations
+    )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{_text(f"{name}: {title}")}</title>'
@@ -101,10 +105,11 @@ def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: S
     )
 
 
-def _told(operation: Operation) -> str:
-    """An operation with what came of it."""
-    result = "" if operation.result is None else f" gave {shown(operation.result)}"
-    return describe(operation) + result
+def _told(operation: Operation, other: str | None = None) -> str:
+    """An operation with what came of it: of a long value the part where it begins to differ from another one."""
+    if operation.result is None:
+        return describe(operation)
+    return f"{describe(operation)} gave {contrast(operation.result, other or '')[0]}"
 
 
 def _prefix_facts(verdict: Verdict, prefix: Sequence[Operation]) -> str:
