@@ -187,7 +187,7 @@ class Group:
         """Executes the next entry of the log. Only an operation has a result."""
         match entry:
             case Op():
-                return self._execute(entry)
+                return self.execute(entry)
             case Part():
                 self._take(entry)
             case NextConfig():
@@ -206,8 +206,9 @@ class Group:
         """What the group has of a key's shard."""
         return self.holdings[shard_of(key, len(self.holdings))]
 
-    def _execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
-        holding = self.holding(op.key)
+    def execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
+        """Executes an operation, if its shard is served here, unless it is a write that was executed before."""
+        holding = self.holdings[shard_of(op.key, len(self.holdings))]
         if holding.state != "serving":
             return WrongGroup(self.config.num)
         old = holding.values.get(op.key, "")

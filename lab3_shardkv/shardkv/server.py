@@ -28,7 +28,6 @@ from lab3_shardkv.shardkv.messages import (
     NotYet,
     Offer,
     Op,
-    Owner,
     Part,
     Settled,
     Withdrawn,
@@ -52,7 +51,7 @@ PARTS_AT_ONCE: Final = 2
 MOVE_RATE: Final = 14_000_000
 """Bytes a second that a group gives away at most: all others share the processors with both groups' replicas."""
 FIRST_PAUSE: Final = 0.005
-LAST_PAUSE: Final = 0.2
+LAST_PAUSE: Final = 0.1
 """Seconds between two tries, at first and after many."""
 
 
@@ -75,8 +74,10 @@ class ShardKV:
         """Configuration and shard of each handover that is being worked on."""
         self._first_seen: dict[object, float] = {}
         """When this replica first saw something that is to be done."""
-        self._asked: dict[int, int] = {}
-        """Which server of each other group answered last."""
+        self._helpful: dict[int, int] = {}
+        """Which server of each other group was of help last."""
+        self._asked: dict[tuple[int, int], int] = {}
+        """Which one is asked next in each handover: each goes its own way round, otherwise one meets only the dead."""
         self._giving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Each group gets one shard after the other: then the first is served as soon as can be."""
         self._rest_until = 0.0
@@ -101,11 +102,14 @@ class ShardKV:
     # --- the machine of the log --------------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> Any:
-        """Executes an entry, and sees to what is to be done now."""
-        result = self.group.apply(entry)
+        """Executes an entry. If it waited here, it does no longer; if it changes who has what, there may be work."""
+        if isinstance(entry, Op):
+            self._submitted.pop(entry.client, None)
+            return self.group.execute(entry)
+        self.group.apply(entry)
         if self.group.news:
             self._tell()
-        return result
+        return None
 
     def snapshot(self) -> bytes:
         """The group's state."""
@@ -149,7 +153,6 @@ class ShardKV:
         if result is None or seq != op.seq or result.done():
             result = self.rsm.submit(op)
             self._submitted[op.client] = (op.seq, result)
-            result.add_done_callback(lambda _: self._submitted.pop(op.client, None))
         return result
 
     def get_shards(self, request: GetShards) -> Shards:
@@ -208,11 +211,11 @@ class ShardKV:
         while (handover := self.group.handover(num, shard)) is not None:
             match handover.kind:
                 case "offer":
-                    reply = await self._ask(handover.to, Offer(handover.to.gid, num, shard))
+                    reply = await self._ask(handover, Offer(handover.to.gid, num, shard))
                 case "give":
                     reply = await self._give_parts(handover)
                 case "withdraw":
-                    reply = await self._give(handover.to, Withdrawn(num, shard))
+                    reply = await self._give(handover, Withdrawn(num, shard))
             if isinstance(reply, Awaited) and handover.kind == "offer":
                 await self.rsm.submit(Begin(num, shard))
             elif isinstance(reply, Settled) and handover.kind != "offer":
@@ -223,6 +226,7 @@ class ShardKV:
             else:
                 break  # another leads now
         self._handing_over.discard((num, shard))
+        self._asked.pop((num, shard), None)
 
     async def _give_parts(self, handover: Handover) -> Answer | None:
         """Gives a whole shard. Ends when the other group has it, or the handover is over."""
@@ -231,7 +235,7 @@ class ShardKV:
             for part in parts:
                 await self._keep_pace(len(part.data))
                 pause = FIRST_PAUSE
-                while not isinstance(await self._give(handover.to, part), Awaited | Settled):
+                while not isinstance(await self._give(handover, part), Awaited | Settled):
                     if self.group.handover(handover.num, handover.shard) is None:
                         return
                     await self.host.sleep(pause)
@@ -242,7 +246,7 @@ class ShardKV:
                 return None
             parts = self.group.parts(handover)
             await asyncio.gather(*(give_some() for _ in range(PARTS_AT_ONCE)))
-        return await self._ask(handover.to, Offer(handover.to.gid, handover.num, handover.shard))
+        return await self._ask(handover, Offer(handover.to.gid, handover.num, handover.shard))
 
     async def _keep_pace(self, size: int) -> None:
         now = self.host.now()
@@ -251,29 +255,36 @@ class ShardKV:
         if begin > now:
             await self.host.sleep(begin - now)
 
-    async def _give(self, to: Owner, piece: Part | Withdrawn) -> Answer | None:
+    async def _give(self, handover: Handover, piece: Part | Withdrawn) -> Answer | None:
         """Has a piece put into another group's log, by the replica that leads there, or by another if it is silent."""
-        asked = self._asked.get(to.gid, 0)
-        reply = await self._ask(to, Give(to.gid, piece, here=False))
+        to, key = handover.to, (handover.num, handover.shard)
+        reply = await self._ask(handover, Give(to.gid, piece, here=False))
         if isinstance(reply, Leader) and reply.server in to.servers:
-            self._asked[to.gid] = to.servers.index(reply.server)
-            reply = await self._ask(to, Give(to.gid, piece, here=True))
+            told_by = self._place(handover)
+            self._asked[key] = to.servers.index(reply.server)
+            reply = await self._ask(handover, Give(to.gid, piece, here=True))
             if reply is None:
-                self._asked[to.gid] = asked
-                reply = await self._ask(to, Give(to.gid, piece, here=True))
+                self._asked[key] = told_by
+                reply = await self._ask(handover, Give(to.gid, piece, here=True))
         return None if isinstance(reply, Leader) else reply
 
-    async def _ask(self, to: Owner, request: Request[R]) -> R | None:
-        """The answer of a server of another group, None if there is none. Who was no help is not asked next."""
-        place = self._asked.get(to.gid, 0) % len(to.servers)
+    async def _ask(self, handover: Handover, request: Request[R]) -> R | None:
+        """The answer of a server of the other group, None if there is none. Who was no help is not asked next."""
+        to, place = handover.to, self._place(handover)
         reply: R | None
         try:
             reply = await self.host.call(to.servers[place], request, timeout=PIECE_TIMEOUT)
         except CallFailed:
             reply = None
         if reply is None or isinstance(reply, NotYet):
-            self._asked[to.gid] = (place + 1) % len(to.servers)
+            self._asked[handover.num, handover.shard] = (place + 1) % len(to.servers)
+        else:
+            self._asked[handover.num, handover.shard] = self._helpful[to.gid] = place
         return reply
+
+    def _place(self, handover: Handover) -> int:
+        place = self._asked.get((handover.num, handover.shard), self._helpful.get(handover.to.gid, 0))
+        return place % len(handover.to.servers)
 
     # --- getting -----------------------------------------------------------------------------------------------------
 

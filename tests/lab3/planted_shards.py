@@ -23,12 +23,12 @@ from lab3_shardkv.shardkv.messages import (
 class ServesWhatIsLeaving(Group):
     """The shard is another's, but as long as the data is here, so are the answers."""
 
-    def _execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
+    def execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
         holding = self.holdings[shard_of(op.key, len(self.holdings))]
         if holding.state != "leaving":
-            return super()._execute(op)
+            return super().execute(op)
         holding.state = "serving"
-        reply = super()._execute(op)
+        reply = super().execute(op)
         holding.state = "leaving"
         return reply
 
@@ -36,12 +36,12 @@ class ServesWhatIsLeaving(Group):
 class ServesWhatIsArriving(Group):
     """The shard is ours, so it is served, whatever has come of it."""
 
-    def _execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
+    def execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
         holding = self.holdings[shard_of(op.key, len(self.holdings))]
         if holding.state != "arriving":
-            return super()._execute(op)
+            return super().execute(op)
         holding.state = "serving"
-        reply = super()._execute(op)
+        reply = super().execute(op)
         holding.state = "arriving"
         return reply
 
@@ -49,8 +49,8 @@ class ServesWhatIsArriving(Group):
 class RemembersWhatItRefused(Group):
     """A write that the group was not allowed to execute is in its duplicate table."""
 
-    def _execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
-        reply = super()._execute(op)
+    def execute(self, op: Op) -> Value | Done | TooLong | WrongGroup:
+        reply = super().execute(op)
         if isinstance(reply, WrongGroup) and op.kind != "get":
             self.holdings[shard_of(op.key, len(self.holdings))].newest[op.client] = op.seq
         return reply

@@ -66,7 +66,7 @@ class Service:
         """The newest configuration."""
         return await self.cluster.call("mck", Query(-1))
 
-    async def settle(self, *gids: int, without: tuple[str, ...] = ()) -> None:
+    async def settle(self, *gids: int, without: tuple[str, ...] = (), within: float = SETTLED_WITHIN) -> None:
         """Waits until each shard is where it belongs, and nowhere else in these groups."""
         config = await self.config()
         names = [(gid, name) for gid in gids for name in servers_of(gid) if name not in without]
@@ -79,7 +79,7 @@ class Service:
                     return False
             return True
 
-        await self.cluster.until(is_so, within=SETTLED_WITHIN, what=f"shards as in {config}")
+        await self.cluster.until(is_so, within=within, what=f"shards as in {config}")
 
 
 def passes(scenario: Any, seed: int) -> None:
@@ -182,18 +182,50 @@ def test_servers_that_lose_their_memory_while_shards_move(seed: int, monkeypatch
     passes(scenario, seed)
 
 
+@pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("seed", range(3))
-def test_a_shard_comes_while_the_leader_of_its_new_group_is_dead(seed: int) -> None:
+def test_one_of_each_group_is_dead_when_shards_move(seed: int, place: int) -> None:
+    """One of the three led. That it is dead is noticed within two seconds."""
+
     async def scenario(service: Service, cluster: Cluster) -> None:
         await service.start(100, 101)
-        await cluster.kill(servers_of(101)[seed])
-        await cluster.kill(servers_of(100)[(seed + 1) % 3])
+        dead = servers_of(101)[place], servers_of(100)[(place + seed) % 3]
+        for name in dead:
+            await cluster.kill(name)
         for shard in range(10):
             await cluster.call("mck", Move(shard, 101))
-        await service.settle(100, 101, without=(servers_of(101)[seed], servers_of(100)[(seed + 1) % 3]))
+        await service.settle(100, 101, without=dead, within=2.0)
         await service.check()
 
     passes(scenario, seed)
+
+
+@pytest.mark.parametrize("gid", [100, 101])
+@pytest.mark.parametrize("place", range(3))
+def test_a_server_dies_while_a_large_shard_is_on_its_way(gid: int, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "MAX_PART", 200)
+
+    async def scenario(service: Service, cluster: Cluster) -> None:
+        await service.start(100)
+        for number in range(150):
+            await service.clerk.put(f"0{number}", "v" * 50)
+        await service.start_group(101)
+        shard = shard_of("0", 10)
+        await service.join(101)
+        await cluster.call("mck", Move(shard, 101))
+
+        async def half_of_it_is_there() -> bool:
+            here = [(await cluster.call(name, GetShards())).shards[shard] for name in servers_of(101)]
+            return any(each.state == "arriving" and each.keys > 30 for each in here)
+
+        await cluster.until(half_of_it_is_there, within=5.0, what="a part of the shard has come", every=0.002)
+        dead = servers_of(gid)[place]
+        await cluster.kill(dead)
+        await service.settle(100, 101, without=(dead,), within=4.0)
+        await service.check()
+        assert [await service.clerk.get(f"0{number}") for number in range(150)] == ["v" * 50] * 150
+
+    passes(scenario, 10 * gid + place)
 
 
 @pytest.mark.parametrize("seed", range(3))
