@@ -46,7 +46,7 @@ def judge_run(run: str, json: bool, steps: int) -> int:
     folder = next((each for each in (Path(run), runs_folder() / run) if each.is_dir()), None)
     if folder is None:
         raise BadUsage(f"expected the folder of a run, or its name in {short(runs_folder())}, got {run}")
-    files = sorted(folder.resolve().rglob(HISTORY))
+    files = sorted(file for file in folder.resolve().rglob(HISTORY) if file.stat().st_size)
     if not files:
         raise BadUsage(f"there is no {HISTORY} in {short(folder)}: none of its tests asked clerks for anything")
     verdicts: dict[str, Verdict] = {}

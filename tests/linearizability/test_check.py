@@ -190,6 +190,13 @@ def test_says_so_when_it_gives_up() -> None:
     assert "10 steps" in verdict.explanation
 
 
+def test_a_value_from_nowhere_needs_no_search() -> None:
+    operations = [append(str(number), "a", 0, 9) for number in range(20)]
+    verdict = check([*operations, get("0", "ab", 10, 11)], step_limit=10)
+    assert verdict.anomaly == "value from nowhere"
+    assert 'because nobody had appended "…b"' in verdict.explanation
+
+
 # --- known histories -------------------------------------------------------------------------------------------------
 
 
