@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common import links
+from common import links, snapshot
 from common.tcp import TcpHost, stop_process
 
 Role = Callable[..., Awaitable[None]]
@@ -103,6 +103,7 @@ def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
 async def _live(start: Role, name: str, net: Path, arguments: dict[str, Any]) -> None:
     asyncio.get_running_loop().set_exception_handler(_callback_failed)
     host = TcpHost(name, net)
+    snapshot.answer_signals(net / name, host.under_way)
     try:
         await start(host, **arguments)
     except Exception as error:  # reported like a mistake anywhere else in the server

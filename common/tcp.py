@@ -25,6 +25,7 @@ import msgspec
 
 from common import links
 from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handlers
+from common.snapshot import Waiting
 from common.wire import (
     LOST,
     MAX_FRAME,
@@ -128,7 +129,8 @@ class Client(Channel):
         self.identity = identity
         self.closed = False
         self._retired = False
-        self._calls: dict[int, tuple[asyncio.Future[Any], type[Request[Any]], float]] = {}
+        self._calls: dict[int, tuple[asyncio.Future[Any], type[Request[Any]], float, float]] = {}
+        """For each call under way: its reply to come, what was asked, when, and until when it may be answered."""
         self._msgids = itertools.count()
         self._sweeping = False
         self._connecting = self.loop.create_task(self._connect())
@@ -154,7 +156,8 @@ class Client(Channel):
             )
         msgid = next(self._msgids) & 0xFFFFFFFF
         future: asyncio.Future[R] = self.loop.create_future()
-        self._calls[msgid] = (future, type(request), self.loop.time() + timeout)
+        now = self.loop.time()
+        self._calls[msgid] = (future, type(request), now, now + timeout)
         self.send(encode_request(msgid, request))
         if not self._sweeping:
             self._sweeping = True
@@ -163,8 +166,8 @@ class Client(Channel):
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for msgid in [msgid for msgid, (_, _, deadline) in self._calls.items() if deadline <= now]:
-            future, request, _ = self._calls.pop(msgid)
+        for msgid in [msgid for msgid, (_, _, _, deadline) in self._calls.items() if deadline <= now]:
+            future, request, _, _ = self._calls.pop(msgid)
             if not future.done():
                 future.set_exception(CallFailed(f"no reply to {request.__name__} in time"))
         self._sweeping = bool(self._calls)
@@ -179,7 +182,7 @@ class Client(Channel):
         call = self._calls.pop(frame.msgid, None)
         if call is None:
             return  # its time had run out
-        future, request, _ = call
+        future, request, _, _ = call
         if not future.done():
             if frame.error is None:
                 try:
@@ -196,6 +199,15 @@ class Client(Channel):
     def malformed(self, reason: str) -> None:
         print(f"{self.endpoint.host}:{self.endpoint.port} sent nonsense: {reason}", file=sys.stderr)
 
+    def under_way(self) -> list[tuple[str, float]]:
+        """For each call that has no answer yet: what was asked, and for how many seconds that has been so."""
+        now = self.loop.time()
+        return [
+            (request.__name__, now - asked)
+            for future, request, asked, _ in self._calls.values()
+            if not future.done()  # whoever asked may have stopped waiting
+        ]
+
     def retire(self) -> None:
         """No new calls: closes as soon as the calls under way are over."""
         self._retired = True
@@ -210,7 +222,7 @@ class Client(Channel):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         calls, self._calls = self._calls, {}
-        for future, request, _ in calls.values():
+        for future, request, _, _ in calls.values():
             if not future.done():
                 reason = f": {exc}" if exc is not None else ""
                 future.set_exception(CallFailed(f"no reply to {request.__name__}, the connection ended{reason}"))
@@ -415,6 +427,14 @@ class TcpHost:
             raise CallFailed(f"{self.name} has no link to {address}")
         client = self._clients[address] = Client(endpoint, identity)
         return client
+
+    def under_way(self) -> list[Waiting]:
+        """The calls of this server that have no answer yet."""
+        return [
+            Waiting(address, request, seconds)
+            for address, client in self._clients.items()
+            for request, seconds in client.under_way()
+        ]
 
     def log(self, text: str) -> None:
         """One line with the time of day on standard output, which the harness keeps as this server's log."""

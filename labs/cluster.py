@@ -18,6 +18,7 @@ import msgspec
 from common.host import CallFailed
 from common.links import check_name
 from common.protocol import Append, Get, Put
+from common.snapshot import Snapshot
 from common.wire import Request
 from labs.faults import NONE, Faults
 from labs.history import History
@@ -261,6 +262,10 @@ class Cluster(ABC):
     @abstractmethod
     def log(self, name: str) -> str:
         """What the server wrote to its standard output and error so far."""
+
+    @abstractmethod
+    async def snapshot(self, name: str) -> Snapshot:
+        """What a server is doing at this moment. Its state is running, paused, killed, or busy: it hears nobody."""
 
     @abstractmethod
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:

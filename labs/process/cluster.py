@@ -8,18 +8,22 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import msgspec
 import psutil
 
-from common import links
+from common import links, snapshot
 from common.host import CallFailed
+from common.snapshot import Snapshot
 from common.tcp import Client
 from common.wire import Request
-from labs.cluster import Cluster, NotInTime, ServerStopped
+from labs.cluster import POLL, Cluster, NotInTime, ServerStopped
+from labs.process import logs
 from labs.process.processes import Keeper, Process
 from labs.process.taps import Tap
 
@@ -31,6 +35,12 @@ LOG_TAIL: Final = 40
 """Lines of a server's log that are shown when it stopped."""
 MAX_TAIL: Final = 65_536
 """Bytes in those lines."""
+LOOK_EVERY: Final = 0.2
+"""Seconds between two looks at how long the logs are."""
+SNAPSHOT_WITHIN: Final = 1.0
+"""Seconds within which a server gives a snapshot of itself, unless its loop does not turn."""
+TRACE_WITHIN: Final = 0.5
+"""Seconds within which it then writes where it is."""
 
 
 class Server:
@@ -45,6 +55,7 @@ class Server:
         """Where it listens. None while it does not run."""
         self.client: Client | None = None
         """The harness's own connection to it."""
+        self.paused = False
 
 
 class ProcessCluster(Cluster):
@@ -70,8 +81,10 @@ class ProcessCluster(Cluster):
         self._tapped: dict[tuple[str, str], Tap] = {}
         """Taps stay, with their counts, when their link is no longer tapped."""
         self._began = time.monotonic()
+        self._shortening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._shortening = asyncio.create_task(self._shorten_logs())
         return self
 
     async def __aexit__(
@@ -84,9 +97,13 @@ class ProcessCluster(Cluster):
 
         Raises `AssertionError` if a process is still there.
         """
+        if self._shortening is not None:
+            self._shortening.cancel()
         try:
             await self._keeper.end(self.net)
         finally:
+            for name in self._servers:
+                logs.shorten(self._log_file(name))
             for tap in self._tapped.values():
                 await tap.close()
             for server in self._servers.values():
@@ -122,6 +139,7 @@ class ProcessCluster(Cluster):
     async def _launch(self, name: str) -> None:
         server = self._servers[name]
         self._mark(name, f"start as {server.role}")
+        server.paused = False
         server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
         server.endpoint = await self._listening(name, server.process)
         self._relink(name, name)  # it may be deaf
@@ -166,10 +184,12 @@ class ProcessCluster(Cluster):
 
     def pause(self, name: str) -> None:
         self._signal(name, signal.SIGSTOP)
+        self._servers[name].paused = True
         self._mark(name, "paused")
 
     def resume(self, name: str) -> None:
         self._signal(name, signal.SIGCONT)
+        self._servers[name].paused = False
         self._mark(name, "resumed")
 
     def _signal(self, name: str, number: signal.Signals) -> None:
@@ -205,6 +225,31 @@ class ProcessCluster(Cluster):
         root = psutil.Process(process.pid)
         return sum(_memory(each) for each in [root, *root.children(recursive=True)])
 
+    async def snapshot(self, name: str) -> Snapshot:
+        if not self.running(name):
+            return Snapshot("killed")
+        if self._servers[name].paused:
+            return Snapshot("paused")
+        file = self.net / name / snapshot.FILE
+        file.unlink(missing_ok=True)
+        self._signal(name, signal.SIGUSR1)
+        if await self._soon(file.exists, SNAPSHOT_WITHIN):
+            return msgspec.json.decode(file.read_bytes(), type=Snapshot)
+        log = self._log_file(name)
+        before = log.stat().st_size
+        self._signal(name, signal.SIGUSR2)
+        await self._soon(lambda: log.stat().st_size > before, TRACE_WITHIN)
+        with log.open("rb") as file_of_log:
+            file_of_log.seek(before)
+            places = snapshot.read_trace(file_of_log.read(MAX_TAIL).decode(errors="replace"))
+        return Snapshot("busy", tasks=[snapshot.Task("busy", places)])
+
+    async def _soon(self, condition: Callable[[], bool], within: float) -> bool:
+        deadline = self.now() + within * self.patience
+        while not condition() and self.now() < deadline:
+            await asyncio.sleep(POLL)
+        return condition()
+
     def log(self, name: str) -> str:
         try:
             return self._log_file(name).read_text(errors="replace")
@@ -213,6 +258,12 @@ class ProcessCluster(Cluster):
 
     def _log_file(self, name: str) -> Path:
         return self.logs / f"{name}.log"
+
+    async def _shorten_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for name in self._servers:
+                logs.shorten(self._log_file(name))
 
     def _mark(self, name: str, event: str) -> None:
         with self._log_file(name).open("a") as log:

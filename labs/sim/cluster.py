@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from common.links import check_name
+from common.snapshot import Snapshot, Waiting, places_of
 from common.wire import Request
 from labs.choices import Choices
 from labs.cluster import Cluster, ServerStopped
@@ -165,11 +166,30 @@ class SimCluster(Cluster):
         process = self.network.processes[name]
         if not process.alive:
             return 0
-        tasks = [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
-        return deep_size([process.handlers, *(task.get_coro() for task in tasks)])
+        return deep_size([process.handlers, *(task.get_coro() for task in self._tasks_of(process))])
 
     def log(self, name: str) -> str:
         return "".join(self._logs[name])
+
+    async def snapshot(self, name: str) -> Snapshot:
+        return self.look_into(name)
+
+    def look_into(self, name: str) -> Snapshot:
+        """As `snapshot`, also where the run cannot go on."""
+        process = self.network.processes.get(name)
+        if process is None or not process.alive:
+            return Snapshot("killed")
+        return Snapshot(
+            "paused" if name in self._paused else "running",
+            [
+                Waiting(call.dst_name, call.request.__name__, self.now() - since)
+                for call, since in process.waiting.items()
+            ],
+            places_of(self._tasks_of(process)),
+        )
+
+    def _tasks_of(self, process: Process) -> "list[asyncio.Task[Any]]":
+        return [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
 
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
         if not self.running(address):

@@ -7,7 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 
 class SimulationError(BaseException):
@@ -76,22 +76,6 @@ def caller() -> str:
 def place(file: str, line: int, function: str) -> str:
     """A line of code, for people: file, line, function, and the text of the line."""
     return f"{file}:{line} in {function}: {linecache.getline(file, line).strip()}"
-
-
-def await_chain(coroutine: Any) -> list[tuple[str, int, str]]:
-    """Where a coroutine waits: file, line and function of each coroutine in it, the innermost last."""
-    places = []
-    while coroutine is not None:
-        for kind in ("cr", "gi", "ag"):  # coroutine, generator, asynchronous generator
-            frame: FrameType | None = getattr(coroutine, f"{kind}_frame", None)
-            if frame is not None:
-                places.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
-        coroutine = (
-            getattr(coroutine, "cr_await", None)
-            or getattr(coroutine, "gi_yieldfrom", None)
-            or getattr(coroutine, "ag_await", None)
-        )
-    return places
 
 
 def own_traceback(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 
+from common.snapshot import await_chain
 from labs.sim.errors import (
     USE_CALL,
     USE_CLUSTER,
@@ -27,7 +28,6 @@ from labs.sim.errors import (
     Runaway,
     SimulationError,
     TimeLimit,
-    await_chain,
     caller,
     is_own_code,
     place,
@@ -275,6 +275,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                     continue
                 if when > self.now:
                     if when > self.limit:
+                        self.now = self.limit
                         raise TimeLimit(
                             f"not done after {self.limit:g} s of virtual time\n" + describe_waits(self, main)
                         )

@@ -63,6 +63,8 @@ class Process:
         self.serving: asyncio.Future[None] = world.loop.create_future()
         self.incoming: dict[int, Call[Any]] = {}
         """Calls to this process that have no answer yet: whoever waits learns of its end."""
+        self.waiting: dict[Call[Any], float] = {}
+        """Calls by this process that it waits for, and since when."""
         self.log = log
         self.host = SimHost(self, Random(f"{world.seed} {name} {incarnation}"), incarnation)
         if context is None:
@@ -425,10 +427,13 @@ class SimHost:
         self._process.serve(handlers)
 
     async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
-        call = self._process.world.call(self._process, address, request, timeout)
+        process = self._process
+        call = process.world.call(process, address, request, timeout)
+        process.waiting[call] = process.world.loop.now
         try:
             return await call.future
         finally:
+            del process.waiting[call]
             if call.timer is not None:
                 call.timer.cancel()
 

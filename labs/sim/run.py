@@ -10,13 +10,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from labs import stuck
 from labs.choices import Choice, Choices
-from labs.cluster import Cluster, Mark
+from labs.cluster import Cluster, Mark, NotInTime
 from labs.grading import Inconclusive
 from labs.history import Operation
 from labs.sim import guard, state
 from labs.sim.cluster import SimCluster
-from labs.sim.errors import NotSimulated, SimulationError, own_traceback
+from labs.sim.errors import Deadlock, NotSimulated, Runaway, SimulationError, TimeLimit, own_traceback
 from labs.sim.loop import SimLoop
 from labs.sim.trace import Trace
 
@@ -49,6 +50,8 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """What was left to chance and did not come out in the simplest way, where that was asked for."""
     operations: list[Operation] = []
     """The history of all clients."""
+    stuck: str = ""
+    """What all servers were doing when the time had run out (labs/stuck.py)."""
     logs: dict[str, str] = {}
     """The end of what each server wrote, if the run failed. The test's own output is under the name `test`."""
 
@@ -82,9 +85,12 @@ def run(
             outcome.choices = choices.made
         before = state.snapshot(package)
         try:
-            loop.run_until_complete(_checked(test, cluster))
+            loop.run_until_complete(_checked(test, cluster, outcome))
         except (Exception, SimulationError) as error:
             _judge(outcome, error)
+            if isinstance(error, Deadlock | TimeLimit | Runaway):
+                found = {name: cluster.look_into(name) for name in cluster.names}
+                outcome.stuck = stuck.report(cluster, found, {}, long=0.0)  # nothing was about to happen
         changes = state.changes(before, state.snapshot(package))
         outcome.virtual_seconds = loop.now
         outcome.messages = cluster.network.messages
@@ -130,8 +136,12 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-async def _checked(test: Test, cluster: SimCluster) -> None:
-    await test(cluster)
+async def _checked(test: Test, cluster: SimCluster, outcome: Outcome) -> None:
+    try:
+        await test(cluster)
+    except NotInTime:
+        outcome.stuck = await stuck.describe(cluster)
+        raise
     cluster.check()
 
 

@@ -28,6 +28,22 @@ class Send(Request[list[str]]):
     timeout: float = 60.0
 
 
+class Lend(Request[str]):
+    """Locks itself up, and then asks `to` to do the same (nobody, if `to` is empty)."""
+
+    to: str = ""
+
+
+class Spin(Request[None]):
+    """The handler never gives the loop back."""
+
+
+class Flood(Request[None]):
+    """Writes so many lines of a thousand characters."""
+
+    lines: int
+
+
 class Crash(Request[None]):
     """The handler makes a mistake."""
 

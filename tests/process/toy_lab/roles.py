@@ -6,7 +6,7 @@ import signal
 import time
 
 from common.host import CallFailed, Host
-from toy_lab.messages import Add, Crash, Echo, Leave, Numbers, Send
+from toy_lab.messages import Add, Crash, Echo, Flood, Leave, Lend, Numbers, Send, Spin
 
 DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -16,6 +16,7 @@ async def adder(host: Host, greeting: str = "", stubborn: bool = False) -> None:
     if stubborn:
         _ignore_signals()
     numbers: list[int] = []
+    lock = asyncio.Lock()
 
     async def handle_echo(request: Echo) -> str:
         await host.sleep(request.seconds)
@@ -35,6 +36,18 @@ async def adder(host: Host, greeting: str = "", stubborn: bool = False) -> None:
 
         return await asyncio.gather(*(send(number) for number in request.numbers))
 
+    async def handle_lend(request: Lend) -> str:
+        async with lock:
+            return await host.call(request.to, Lend(), timeout=60.0) if request.to else "lent"
+
+    def handle_spin(_: Spin) -> None:
+        while True:
+            pass
+
+    def handle_flood(request: Flood) -> None:
+        for number in range(request.lines):
+            print(f"line {number} {'x' * 1000}")
+
     def handle_crash(_: Crash) -> None:
         raise ZeroDivisionError("a mistake in the handler")
 
@@ -44,6 +57,9 @@ async def adder(host: Host, greeting: str = "", stubborn: bool = False) -> None:
             Add: handle_add,
             Numbers: lambda _: numbers,
             Send: handle_send,
+            Lend: handle_lend,
+            Spin: handle_spin,
+            Flood: handle_flood,
             Crash: handle_crash,
             Leave: lambda _: _leave_a_daemon(),
         }

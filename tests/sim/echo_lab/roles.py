@@ -31,6 +31,12 @@ class Insist(Request[str]):
     text: str
 
 
+class Lend(Request[str]):
+    """Locks itself up, and then asks `to` to do the same (nobody, if `to` is empty)."""
+
+    to: str = ""
+
+
 class Count(Request[int]):
     """How many Echoes this server has begun to answer. Each incarnation starts at 0."""
 
@@ -63,6 +69,7 @@ async def echo(host: Host, greeting: str = "hello") -> None:
     """Answers all of the above."""
     texts: list[str] = []
     kept = b""
+    lock = asyncio.Lock()
 
     async def on_echo(request: Echo) -> str:
         texts.append(request.text)
@@ -86,6 +93,10 @@ async def echo(host: Host, greeting: str = "hello") -> None:
                 return await host.call(request.to, Echo(request.text))
             except CallFailed:
                 await host.sleep(0.01)
+
+    async def on_lend(request: Lend) -> str:
+        async with lock:
+            return await host.call(request.to, Lend(), timeout=60.0) if request.to else "lent"
 
     def on_count(_request: Count) -> int:
         return len(texts)
@@ -115,6 +126,7 @@ async def echo(host: Host, greeting: str = "hello") -> None:
             Echo: on_echo,
             Relay: on_relay,
             Insist: on_insist,
+            Lend: on_lend,
             Count: on_count,
             Texts: on_texts,
             Keep: on_keep,

@@ -1,0 +1,117 @@
+"""What is said of servers that do not get on: who waits for whom, where they are in their code, and what is cut."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Play
+from toy_lab.messages import Add, Crash, Echo, Lend, Numbers, Send, Spin
+
+from common.host import CallFailed
+from labs import stuck
+from labs.process import cluster as process_cluster
+from labs.process.cluster import ProcessCluster
+
+SOON = 20.0
+"""Seconds within which things happen that take milliseconds. Generous: the machine may be slow."""
+
+
+async def until_waiting(cluster: ProcessCluster, *names: str) -> None:
+    """Waits until each of these has waited for an answer for a while."""
+    for name in names:
+
+        async def waits(name: str = name) -> bool:
+            return any(call.seconds > stuck.LONG for call in (await cluster.snapshot(name)).calls)
+
+        await cluster.until(waits, SOON, f"{name} to wait")
+
+
+def test_a_cycle_is_named(play: Play, tmp_path: Path) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        await cluster.start("adder", "b")
+        lending = [cluster.spawn(cluster.call(one, Lend(other), timeout=None)) for one, other in ("ab", "ba")]
+        await until_waiting(cluster, "a", "b")
+        said = await stuck.describe(cluster)
+        summary = stuck.summary(said)
+        assert "a waits for b (Lend, " in summary
+        assert "b waits for a (Lend, " in summary
+        assert "a cycle" in summary
+        assert "in handle_lend: return await host.call(request.to, Lend(), timeout=60.0)" in said
+        assert "in handle_lend: async with lock:" in said
+        assert "common/tcp.py" not in said
+        for task in lending:
+            task.cancel()
+
+    play(scenario)
+
+
+def test_a_busy_server_is_shown_where_it_is(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_cluster, "SNAPSHOT_WITHIN", 0.3)
+    monkeypatch.setattr(process_cluster, "TRACE_WITHIN", SOON)
+
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        with pytest.raises(CallFailed):
+            await cluster.call("a", Spin(), timeout=0.2)
+        said = await stuck.describe(cluster)
+        assert "a is busy and hears nobody, at " in stuck.summary(said)
+        assert "in handle_spin" in stuck.summary(said)
+        assert cluster.running("a")
+
+    play(scenario)
+
+
+def test_a_server_goes_on_after_it_was_looked_into(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        await cluster.call("a", Add(1))
+        for _ in range(3):
+            await stuck.describe(cluster)
+        assert await cluster.call("a", Numbers()) == [1]
+
+    play(scenario)
+
+
+def test_the_state_of_servers_and_links_is_told(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        for name in ("a", "b", "c", "gone"):
+            await cluster.start("adder", name)
+        await cluster.kill("gone")
+        asking = cluster.spawn(cluster.call("a", Send("b", [1]), timeout=None))
+        cluster.pause("b")
+        cluster.partition(["a"], ["c"])
+        await until_waiting(cluster, "a")
+        summary = stuck.summary(await stuck.describe(cluster))
+        assert "a waits for b (Add, " in summary
+        assert "which is paused" in summary
+        assert "killed: gone" in summary
+        assert "a cannot call c: the links are cut" in summary
+        assert "c cannot call a: the links are cut" in summary
+        asking.cancel()
+
+    play(scenario)
+
+
+def test_a_server_that_ends_while_it_is_asked_is_no_mishap(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        with pytest.raises(AssertionError):
+            await cluster.call("a", Crash())
+        assert "killed: a" in stuck.summary(await stuck.describe(cluster))
+
+    play(scenario)
+
+
+def test_calls_that_were_answered_or_given_up_are_not_told(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        await cluster.start("adder", "b")
+        assert await cluster.call("a", Send("b", [1, 2])) == ["1", "3"]
+        assert (await cluster.snapshot("a")).calls == []
+        cluster.pause("b")
+        (failed,) = await cluster.call("a", Send("b", [4], timeout=0.1))
+        assert "in time" in failed
+        assert (await cluster.snapshot("a")).calls == []
+        assert await cluster.call("a", Echo("x")) == "x"
+
+    play(scenario)

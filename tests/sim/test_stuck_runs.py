@@ -1,0 +1,75 @@
+"""A simulated run that does not get on tells who waited for whom, and gives the same run again all the same."""
+
+from echo_lab.roles import Echo, Lend, Relay
+from plays import play
+
+from labs.sim.cluster import SimCluster
+from labs.stuck import summary
+
+
+async def deadlock(cluster: SimCluster) -> None:
+    """Two servers that wait for each other."""
+    await cluster.start("echo", "a")
+    await cluster.start("echo", "b")
+    for one, other in ("ab", "ba"):
+        cluster.spawn(cluster.call(one, Lend(other), timeout=None))
+    await cluster.until(lambda: False, 3.0, "something that never comes")
+
+
+def test_a_cycle_is_named() -> None:
+    outcome = play(deadlock)
+    assert outcome.status == "failed"
+    assert "waited 3 s" in outcome.message
+    said = summary(outcome.stuck)
+    assert "a waits for b (Lend, 3.0 s), b waits for a (Lend, 3.0 s): a cycle" in said
+    assert "in on_lend: async with lock:" in outcome.stuck
+
+
+def test_the_same_is_told_again() -> None:
+    one, other = play(deadlock), play(deadlock)
+    assert (one.digest, one.stuck) == (other.digest, other.stuck)
+
+
+def test_where_nothing_ever_happens_again_it_is_told_too() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.start("echo", "b")
+        cluster.tap("b", sources=["a"])
+        cluster.hold("a", "b")
+        cluster.cut("b", "a")
+        await cluster.call("a", Relay("b", "x", timeout=float("inf")), timeout=None)
+
+    outcome = play(scenario)
+    assert outcome.message.startswith("Deadlock")
+    said = summary(outcome.stuck)
+    assert "requests from a to b are held back" in said
+    assert "a waits for b (Echo, 0.0 s)" in said  # and it will for ever: nothing is under way
+    assert "nobody can call a: its links are cut" in said
+
+
+def test_a_run_over_its_limit_tells_too() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.start("echo", "b")
+        await cluster.call("a", Relay("b", "x", seconds=100.0, timeout=100.0), timeout=None)
+
+    outcome = play(scenario, limit=5.0)
+    assert outcome.message.startswith("TimeLimit")
+    assert "a waits for b (Echo, 5.0 s)" in summary(outcome.stuck)
+
+
+def test_other_failures_need_no_such_words() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        assert await cluster.call("a", Echo("x")) == "y"
+
+    assert play(scenario).stuck == ""
+
+
+def test_an_operation_without_an_answer_is_told() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        cluster.history.begin("ck-1", "get", "k", None, cluster.now())
+        await cluster.until(lambda: False, 1.0, "nothing")
+
+    assert 'ck-1: get "k", for 1.0 s' in play(scenario).stuck
