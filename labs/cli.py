@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import click
 
+from labs.confidence import POLICIES
 from labs.usage import BAD_USAGE, FAILED, INTERRUPTED, PASSED, BadUsage
 
 EXISTING_FOLDER = click.Path(path_type=Path)
@@ -40,11 +41,26 @@ def lab(context: click.Context) -> None:
     help="Real processes, the simulation with virtual time, or both.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), metavar="N", help="Simulate each test with N seeds.  [default: 20]"
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Simulate each test with N seeds; not for real processes.  [default: 20]",
 )
 @click.option("--seed", type=int, metavar="K", help="The first seed; without --seeds, the only one.")
 @click.option(
-    "--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Run each test N times in real processes."
+    "--repeat", type=click.IntRange(min=1), metavar="N", help="Run each test N times in real processes.  [default: 1]"
+)
+@click.option(
+    "--until-confident",
+    is_flag=True,
+    help="Run each test in real processes until it is known whether one can rely on it to pass.",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    default="all",
+    show_default=True,
+    help="Which runs in real processes have to pass for a test's points; weighted: as many points as runs.",
 )
 @click.option(
     "-n", "workers", type=click.IntRange(min=0), metavar="WORKERS", help="Tests at once; 0 is one, in this process."

@@ -159,7 +159,10 @@ class Reporter:
         except (OSError, ValueError):
             return ""
         rate = int(done) / elapsed if elapsed > 0 else 0
-        return f"{done} of {total} seeds, {rate:.0f} a second" + (f", {failed} failed" if int(failed) else "")
+        so_far = f"{done} of {total} seeds, {rate:.0f} a second"
+        if self._expected[nodeid].world == "process":  # how many it takes, nobody knows beforehand
+            so_far = f"{done} runs"
+        return so_far + (f", {failed} failed" if int(failed) else "")
 
     # --- when it is over ---------------------------------------------------------------------------------------------
 
@@ -215,6 +218,8 @@ class Reporter:
         parts: list[RenderableType] = [Text(attempt.failure.message)]
         if attempt.failure.where:
             parts.append(Text(attempt.failure.where, "dim"))
+        if attempt.failure.stuck:
+            parts.append(Text(f"\n{attempt.failure.stuck}"))
         for name, tail in attempt.failure.logs.items():
             parts += [Text(f"\n{name} wrote", "bold"), Text(tail)]
         title = f"{attempt.suite} ({attempt.world}): {attempt.title}"
@@ -234,7 +239,12 @@ def _counts(statuses: list[Status]) -> list[tuple[str, str]]:
 
 def _verdict(attempts: list[Attempt], result: TestResult) -> Text:
     said: str = result.status
-    if result.runs > 1:
+    if result.runs > 1 and attempts[0].world == "sim":
         of = f"{len(result.failed_seeds)} of {result.runs}" if result.failed_seeds else str(result.runs)
-        said += f" ({of} {'seeds' if attempts[0].world == 'sim' else 'times'})"
+        said += f" ({of} seeds)"
+    elif result.runs > 1:
+        said += f" ({result.passes} of {result.runs})"
+        if result.interval:
+            low, high = result.interval
+            said += f"\n{low:.0%} to {high:.0%}" + (f", {result.decision}" if result.decision else "")
     return Text(said, COLOURS[result.status])

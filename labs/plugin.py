@@ -8,11 +8,9 @@ processes and socket files it has left behind.
 """
 
 import os
-import secrets
 import signal
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple, cast
@@ -21,11 +19,12 @@ import msgspec
 import psutil
 import pytest
 
+from labs.confidence import POLICIES, Policy
 from labs.grading import grade_of
-from labs.places import runs_folder
 from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
 from labs.running import GradedItem, Runner, World
+from labs.runs import Run, Turns
 from labs.submission import packages
 from labs.suites import find_suites
 from labs.usage import BadUsage
@@ -49,6 +48,11 @@ class Settings(NamedTuple):
     first_seed: int
     seeds: int
     repeat: int
+    policy: Policy
+
+    def policy_in(self, world: World) -> Policy:
+        """In the simulation nothing is left to chance but the seed: one that fails is a mistake."""
+        return self.policy if world == "process" else "all"
 
     @classmethod
     def of(cls, config: pytest.Config) -> "Settings":
@@ -59,29 +63,9 @@ class Settings(NamedTuple):
             worlds=("process", "sim") if world == "both" else (world,),
             first_seed=FIRST_SEED if seed is None else seed,
             seeds=seeds or (DEFAULT_SEEDS if seed is None else 1),  # one seed, asked for by number, is a replay
-            repeat=config.getoption("repeat"),
+            repeat=config.getoption("repeat") or 1,
+            policy=config.getoption("policy"),
         )
-
-
-class Run(NamedTuple):
-    """One run: its name, which all its processes carry, and its folder."""
-
-    id: str
-    folder: Path
-
-    @classmethod
-    def begin(cls, out: str | None) -> "Run":
-        """A new run. Its folder is made by the first test that needs it."""
-        name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        return cls(name, Path(out).absolute() if out else runs_folder() / name)
-
-    def make_folder(self) -> None:
-        """Makes the folder. Where `runs` keeps it, `runs/latest` leads to it from now on."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.folder == self.folder.parent / self.id:
-            draft = self.folder.parent / f".latest-{os.getpid()}"
-            draft.symlink_to(self.folder.name)
-            draft.replace(self.folder.parent / "latest")
 
 
 SETTINGS: Final = pytest.StashKey[Settings]()
@@ -114,7 +98,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="lab_seeds",
         type=_at_least_one,
         metavar="N",
-        help=f"simulate each test with N seeds (default {DEFAULT_SEEDS})",
+        help=f"simulate each test with N seeds (default {DEFAULT_SEEDS}); not for real processes",
     )
     group.addoption(
         "--seed",
@@ -124,7 +108,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"the first seed (default {FIRST_SEED}); without --seeds, the only one",
     )
     group.addoption(
-        "--repeat", type=_at_least_one, default=1, metavar="N", help="run each test N times in real processes"
+        "--repeat", type=_at_least_one, metavar="N", help="run each test N times in real processes (default 1)"
+    )
+    group.addoption(
+        "--until-confident",
+        action="store_true",
+        help="run each test in real processes until it is known whether one can rely on it to pass",
+    )
+    group.addoption(
+        "--policy",
+        choices=POLICIES,
+        default="all",
+        help="which runs in real processes have to pass for a test's points: all (default), the best, a majority, or"
+        " weighted, as many points as runs",
     )
     group.addoption("--submission", metavar="DIR", help="test the lab packages in DIR instead of the reference")
     group.addoption("--out", metavar="DIR", help="the run's folder (default runs/<time>-<id>)")
@@ -140,6 +136,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def check_options(world: str, seeds: int | None, repeat: int | None, until_confident: bool, policy: Policy) -> None:
+    """Raises `BadUsage` where an option would do nothing."""
+    if world == "process" and seeds is not None:
+        raise BadUsage("--seeds is for the simulation (--world sim or both); in real processes use --repeat N")
+    if world == "sim":
+        if repeat is not None:
+            raise BadUsage("--repeat is for real processes: the simulation gives the same each time, so use --seeds N")
+        if until_confident:
+            raise BadUsage("--until-confident is for real processes: in the simulation use --seeds N")
+        if policy != "all":
+            raise BadUsage("--policy is for real processes: in the simulation every seed that fails shows a mistake")
+    if repeat is not None and until_confident:
+        raise BadUsage("expected --repeat N or --until-confident, got both")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Reads the options, and sees to it that SIGTERM ends a run as a Ctrl-C does."""
     config.addinivalue_line("markers", "graded(grade): a graded test, and what it is worth")
@@ -152,15 +163,32 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from None
     if config.getoption("patience") <= 0:
         raise pytest.UsageError(f"expected --patience to be more than 0, got {config.getoption('patience'):g}")
+    try:
+        check_options(
+            config.getoption("world"),
+            config.getoption("lab_seeds"),
+            config.getoption("repeat"),
+            config.getoption("until_confident"),
+            config.getoption("policy"),
+        )
+    except BadUsage as error:
+        raise pytest.UsageError(str(error)) from None
     handed: dict[str, Any] | None = getattr(config, "workerinput", None)
     if handed:
-        run = Run(handed["lab_run"], Path(handed["lab_folder"]))
+        run = Run(handed["lab_run"], Path(handed["lab_folder"]), handed["lab_prunable"])
         system.die_with_parent(os.getppid())  # the keepers see to the rest
     else:
         run = Run.begin(config.getoption("out"))
     config.stash[RUN] = run
     config.stash[SETTINGS] = Settings.of(config)
-    config.stash[RUNNER] = Runner(run.id, submission, config.getoption("patience"), config.getoption("sim_workers"))
+    config.stash[RUNNER] = Runner(
+        run.id,
+        submission,
+        config.getoption("patience"),
+        config.getoption("sim_workers"),
+        turns=Turns(run.folder),
+        until_confident=config.getoption("until_confident"),
+    )
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -173,7 +201,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist which run it belongs to."""
     run = node.config.stash[RUN]
-    node.workerinput.update(lab_run=run.id, lab_folder=str(run.folder))
+    node.workerinput.update(lab_run=run.id, lab_folder=str(run.folder), lab_prunable=run.prunable)
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -219,6 +247,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     attempt = blank_attempt(pyfuncitem)
     attempt.status, attempt.runs, attempt.seconds = report.status, report.runs, time.monotonic() - started
     attempt.failed_seeds, attempt.failure = report.failed_seeds, report.failure
+    attempt.undecided, attempt.starved, attempt.decision = report.undecided, report.starved, report.decision
     pyfuncitem.stash[ATTEMPT] = attempt
     if attempt.failure is not None:
         pytest.fail(f"{grade.title}: {attempt.status}\n{attempt.failure.text()}", pytrace=False)
@@ -230,7 +259,8 @@ def blank_attempt(item: pytest.Function) -> Attempt:
     grade, variant = grade_of(item.function), _variant(item)
     assert grade, "only graded tests are attempted"
     (suite,) = find_suites(item.module.SUITE)
-    both = len(item.config.stash[SETTINGS].worlds) > 1
+    settings = item.config.stash[SETTINGS]
+    both = len(settings.worlds) > 1
     return Attempt(
         test=item.nodeid.partition("[")[0] + (f"[{variant.world}]" if both else ""),
         title=grade.title,
@@ -239,6 +269,7 @@ def blank_attempt(item: pytest.Function) -> Attempt:
         lab=suite.lab,
         world=variant.world,
         points=0 if both and variant.world == "sim" else grade.points,  # the process world gives the points
+        policy=settings.policy_in(variant.world),
     )
 
 

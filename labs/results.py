@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from labs.confidence import Decision, Policy, Tally, interval, judge
+
 Status = Literal["passed", "failed", "error", "skipped", "inconclusive"]
 
 VERSION: Final = 1
@@ -27,15 +29,14 @@ class Failure(msgspec.Struct):
     """The line of the test, as `file:line`, and its text."""
     logs: dict[str, str] = {}
     """The end of the log of each server worth looking at."""
+    stuck: str = ""
+    """If it ran out of time: who waited for whom then, and what was cut."""
 
     def text(self) -> str:
         """All of it, as plain text."""
         logs = [f"--- {name}\n{tail}" for name, tail in self.logs.items()]
-        return "\n".join(
-            part
-            for part in (self.message, self.where, *logs, f"files:  {self.folder}", f"replay: {self.replay}")
-            if part
-        )
+        parts = self.message, self.where, self.stuck, *logs, f"files:  {self.folder}", f"replay: {self.replay}"
+        return "\n".join(part for part in parts if part)
 
 
 class Attempt(msgspec.Struct):
@@ -56,6 +57,14 @@ class Attempt(msgspec.Struct):
     failed_seeds: list[int] = []
     failure: Failure | None = None
     """The first failure."""
+    undecided: int = 0
+    """How many of the runs could not tell."""
+    starved: int = 0
+    """Runs that failed while the machine was too busy. They were done again, and are not among `runs`."""
+    decision: Decision = ""
+    """What running until one can be confident has shown."""
+    policy: Policy = "all"
+    """By which its runs give points."""
 
 
 class TestResult(msgspec.Struct):
@@ -64,10 +73,19 @@ class TestResult(msgspec.Struct):
     id: str
     title: str
     suite: str
-    points: int
+    points: float
     max_points: int
     status: Status
     runs: int
+    passes: int
+    pass_rate: float | None
+    """Of the runs that could tell. None if none could."""
+    interval: tuple[float, float] | None
+    """Between what and what the true rate lies, at 95 %."""
+    decision: Decision
+    """With --until-confident: whether one can rely on this test to pass."""
+    starved: int
+    """Runs that failed on a machine that was too busy, and were done again."""
     failed_seeds: list[int]
     seconds: float
     message: str
@@ -81,7 +99,7 @@ class RunResult(msgspec.Struct):
     lab: str
     submission: str | None
     world: str
-    points: int
+    points: float
     max_points: int
     tests: list[TestResult]
 
@@ -94,21 +112,53 @@ def worst(statuses: Iterable[Status]) -> Status:
 def summarise(attempts: list[Attempt]) -> TestResult:
     """One test's entry, from all its runs (at least one)."""
     first = attempts[0]
-    status = worst(attempt.status for attempt in attempts)
+    tally = tally_of(attempts)
+    between = interval(tally)
+    status, share = _verdict(attempts, tally)
     failure = next((attempt.failure for attempt in attempts if attempt.status == status and attempt.failure), None)
     return TestResult(
         id=first.test,
         title=first.title,
         suite=first.suite,
-        points=first.points if status == "passed" else 0,
+        points=_worth(first.points, share),
         max_points=first.points,
         status=status,
         runs=sum(attempt.runs for attempt in attempts),
+        passes=tally.passed,
+        pass_rate=None if tally.rate is None else round(tally.rate, 4),
+        interval=between and (round(between[0], 4), round(between[1], 4)),
+        decision=next((attempt.decision for attempt in attempts if attempt.decision), ""),
+        starved=sum(attempt.starved for attempt in attempts),
         failed_seeds=sorted(seed for attempt in attempts for seed in attempt.failed_seeds),
         seconds=round(sum(attempt.seconds for attempt in attempts), 3),
-        message=failure.message if failure else "",
+        message="\n".join(filter(None, (failure.message, failure.stuck))) if failure else "",
         replay=failure.replay if failure else "",
     )
+
+
+def tally_of(attempts: Iterable[Attempt]) -> Tally:
+    """What came of all their runs."""
+    passed = failed = undecided = 0
+    for attempt in attempts:
+        passed += attempt.runs - len(attempt.failed_seeds) - attempt.undecided
+        failed += len(attempt.failed_seeds) or attempt.status in ("failed", "error")  # it may not even have begun
+        undecided += attempt.undecided
+    return Tally(passed, failed, undecided)
+
+
+def _worth(points: int, share: float) -> float:
+    """A share of the points, as a whole number where it is one."""
+    worth = round(points * share, 2)
+    return int(worth) if worth == int(worth) else worth
+
+
+def _verdict(attempts: list[Attempt], tally: Tally) -> tuple[Status, float]:
+    """The status of a test, and the share of its points that it gets."""
+    status = worst(attempt.status for attempt in attempts)
+    if attempts[0].policy == "all":
+        return status, float(status == "passed")
+    judged, share = judge(attempts[0].policy, tally)
+    return (status if judged == "failed" else judged), share
 
 
 def by_test(attempts: Iterable[Attempt]) -> list[list[Attempt]]:

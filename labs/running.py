@@ -7,21 +7,24 @@ import shlex
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from common.host import CallFailed, CallRefused
 from common.main import new_event_loop
-from labs import linearizability
-from labs.cluster import Cluster, Mark, ServerStopped
+from labs import linearizability, stuck
+from labs.cluster import Cluster, Mark, NotInTime, ServerStopped
+from labs.confidence import MOST_RUNS, Decision, Tally, decide
 from labs.grading import Grade, GradedTest, Inconclusive
 from labs.history import History
 from labs.places import command, short
 from labs.process.cluster import ProcessCluster
+from labs.process.machine import Watch
 from labs.process.processes import Keepers
-from labs.results import Failure, Status
+from labs.results import Failure, Status, worst
+from labs.runs import Turns
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
 from labs.suites import Suite
@@ -35,6 +38,10 @@ KEPT_HISTORIES: Final = 20
 
 The history of any other seed is one replay away, and thousands of them would fill a disk.
 """
+TRIES: Final = 3
+"""Runs of a test, all of which failed on a machine that was too busy. Then it is inconclusive."""
+PAUSE: Final = 3.0
+"""Seconds before such a run is repeated."""
 PROGRESS_EVERY: Final = 0.2
 """Seconds between two notes of how far a simulated test is."""
 
@@ -59,14 +66,42 @@ class Report:
     runs: int
     failed_seeds: list[int] = field(default_factory=list)
     failure: Failure | None = None
+    undecided: int = 0
+    """Runs that could not tell."""
+    starved: int = 0
+    """Runs that failed on a machine that was too busy, and were repeated."""
+    decision: Decision = ""
+
+    def add(self, run: "Report") -> None:
+        """One more run."""
+        self.failure = next(each.failure for each in (self, run) if each.status == worst([self.status, run.status]))
+        self.status = worst([self.status, run.status])
+        self.runs += run.runs
+        self.failed_seeds += run.failed_seeds
+        self.undecided += run.undecided
+        self.starved += run.starved
+
+
+class NotLinearizable(AssertionError):
+    """What clients were told is wrong, however slow the machine was."""
 
 
 class Runner:
     """What the tests of one pytest process share: the keepers, the simulation's workers, and how to run."""
 
-    def __init__(self, run: str, submission: Path | None, patience: float, sim_workers: int = 1) -> None:
+    def __init__(
+        self,
+        run: str,
+        submission: Path | None,
+        patience: float,
+        sim_workers: int = 1,
+        turns: Turns | None = None,
+        until_confident: bool = False,
+    ) -> None:
         self.submission = submission
         self.patience = patience
+        self.until_confident = until_confident
+        self._turns = turns
         self._keepers = Keepers(run)
         self._simulation = SimWorker(sim_workers)
 
@@ -81,12 +116,18 @@ class Runner:
         return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
-        """Runs the test in a world: once with each seed in the simulation, once with the first in real processes."""
+        """Runs the test in a world: once with each seed in the simulation, and with the first in real processes."""
         package = item.suite.package
         if self.submission is not None and not (self.submission / package).is_dir():
             said = f"expected the package {package} in the submission {self.submission}, found none"
             return Report("error", 0, [], Failure(said, seeds[0], "", str(folder)))
-        return self._in_processes(item, seeds[0], folder) if world == "process" else self._in_sim(item, seeds, folder)
+        if world == "process":
+            return self._in_processes(item, seeds[0], folder)
+        with self._turn():
+            return self._in_sim(item, seeds, folder)
+
+    def _turn(self, alone: bool = False) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.taken(alone)
 
     @property
     def _folders(self) -> list[Path]:
@@ -96,16 +137,45 @@ class Runner:
     # --- the process world -------------------------------------------------------------------------------------------
 
     def _in_processes(self, item: GradedItem, seed: int, folder: Path) -> Report:
-        failure = Failure("", seed, self.replay(item, "process", seed), str(folder))
-        with asyncio.Runner(loop_factory=new_event_loop) as loop:
-            status = loop.run(self._live(item, seed, folder, failure))
-        return Report(status, 1) if status == "passed" else Report(status, 1, [seed], failure)
+        """One run, or as many as it takes until one can be confident."""
+        report = self._conclusively(item, seed, folder)
+        if not self.until_confident:
+            return report
+        with _noting(folder / "progress", MOST_RUNS) as progress:
+            while report.status != "error" and not report.undecided:
+                progress.note(len(report.failed_seeds))
+                report.decision = decide(Tally(report.runs - len(report.failed_seeds), len(report.failed_seeds)))
+                if report.decision or report.runs == MOST_RUNS:
+                    break
+                again = seed + report.runs
+                report.add(self._conclusively(item, again, folder / str(again)))
+        return report
+
+    def _conclusively(self, item: GradedItem, seed: int, folder: Path) -> Report:
+        """One run. If it fails on a machine that is too busy, it is repeated, after a pause and without others."""
+        for tried in range(TRIES):
+            if tried:
+                time.sleep(PAUSE)
+            with self._turn(alone=tried > 0):
+                place = folder / f"again-{tried}" if tried else folder
+                failure = Failure("", seed, self.replay(item, "process", seed), str(place))
+                with asyncio.Runner(loop_factory=new_event_loop) as loop:
+                    status = loop.run(self._live(item, seed, place, failure))
+            if status != "inconclusive":
+                break
+        if status == "inconclusive":
+            failure.message += f"\nSo it was in {TRIES} runs. Try again when the machine has less to do."
+            return Report(status, 1, [], failure, undecided=1, starved=tried)
+        failed = [] if status == "passed" else [seed]
+        return Report(status, 1, failed, failure if failed else None, starved=tried)
 
     async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
         """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
         keeper = self._keepers.get(item.suite.package, self._folders)
+        watch = Watch()
+        complaint = ""
         try:
-            async with ProcessCluster(item.suite.package, keeper, seed, folder, self.patience) as cluster:
+            async with watch, ProcessCluster(item.suite.package, keeper, seed, folder, self.patience) as cluster:
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
@@ -116,6 +186,8 @@ class Runner:
                     failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
                         failure.logs = _tails({name: cluster.log(name) for name in cluster.names})
+                    if isinstance(error, NotInTime | CallFailed):
+                        failure.stuck = await _stuck(cluster, folder)
                     raise
                 finally:
                     if cluster.history:
@@ -125,14 +197,18 @@ class Runner:
             return "inconclusive"
         except AssertionError as error:
             failure.message = str(error) or "an assertion of the test does not hold"
-            return "failed"
+            complaint = "" if isinstance(error, NotLinearizable) else watch.complaint()
         except (CallFailed, CallRefused) as error:
             failure.message = f"{type(error).__name__}: {error}"
-            return "failed"
+            complaint = watch.complaint()
         except Exception as error:
             failure.message = "".join(traceback.format_exception(error))
             return "error"
-        return "passed"
+        else:
+            return "passed"
+        if complaint:
+            failure.message = f"the machine was too busy to tell: {complaint}.\nWhat came was this: {failure.message}"
+        return "inconclusive" if complaint else "failed"
 
     async def _bounded(self, item: GradedItem, cluster: Cluster) -> None:
         """The test, within its time. Raises what the test raises."""
@@ -143,9 +219,8 @@ class Runner:
         except TimeoutError:
             if not timeout.expired():
                 raise
-            raise AssertionError(
-                f"expected the whole test to take at most {limit:g} s, and it was not over then"
-            ) from None
+            cluster.check()
+            raise NotInTime(f"expected the whole test to take at most {limit:g} s, and it was not over then") from None
         except (AssertionError, CallFailed, CallRefused):
             cluster.check()  # a server that ended by itself is the better explanation
             raise
@@ -213,7 +288,15 @@ def failure_of(item: GradedItem, outcome: Outcome, replay: str, folder: str) -> 
         folder=folder,
         where=_where(item, frames),
         logs={} if stopped else _tails(outcome.logs),
+        stuck=stuck.summary(outcome.stuck),
     )
+
+
+async def _stuck(cluster: Cluster, folder: Path) -> str:
+    """Writes down what every server is doing. Gives the most telling lines."""
+    said = await stuck.describe(cluster)
+    (folder / stuck.FILE).write_text(said)
+    return stuck.summary(said)
 
 
 def keep(outcome: Outcome, folder: Path) -> None:
@@ -222,6 +305,8 @@ def keep(outcome: Outcome, folder: Path) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     for name, log in outcome.logs.items():
         (logs / f"{name}.log").write_text(log)
+    if outcome.stuck:
+        (folder / stuck.FILE).write_text(outcome.stuck)
     _keep_history(outcome, folder)
 
 
@@ -263,7 +348,7 @@ def _judge(cluster: Cluster) -> None:
     if verdict.ok is None:
         raise Inconclusive(verdict.explanation)
     if not verdict.ok:
-        raise AssertionError(verdict.explanation)
+        raise NotLinearizable(verdict.explanation)
 
 
 def _where(item: GradedItem, frames: Iterable[traceback.FrameSummary]) -> str:

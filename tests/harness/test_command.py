@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.etree import ElementTree
 
 import pytest
@@ -63,7 +63,8 @@ def last_line(done: "subprocess.CompletedProcess[str]") -> str:
 
 @pytest.mark.parametrize(("world", "workers"), [("process", 0), ("sim", 0), ("both", 2)])
 def test_a_good_run(lab: Lab, tmp_path: Path, world: str, workers: int) -> None:
-    words = ["-k", "first_primary or first_backup", "--world", world, "--seeds", "3", "-n", workers]
+    seeds = [] if world == "process" else ["--seeds", "3"]
+    words = ["-k", "first_primary or first_backup", "--world", world, *seeds, "-n", workers]
     done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "First primary" in done.stdout
@@ -80,7 +81,10 @@ def test_json_has_one_entry_a_test(lab: Lab, tmp_path: Path) -> None:
     seconds = [test.pop("seconds") for test in found["tests"]]
     assert all(0 < each < 10 for each in seconds)
     test = "tests/graded/lab1/test_viewservice.py::test_first_primary"
-    common = {"title": "First primary", "suite": "viewservice", "status": "passed", "failed_seeds": []}
+    common: dict[str, Any] = {"title": "First primary", "suite": "viewservice", "status": "passed", "failed_seeds": []}
+    common |= {"pass_rate": 1.0, "decision": "", "starved": 0, "message": "", "replay": ""}
+    twice = {"points": 2, "max_points": 2, "runs": 2, "passes": 2, "interval": [0.3424, 1.0]}
+    thrice = {"points": 0, "max_points": 0, "runs": 3, "passes": 3, "interval": [0.4385, 1.0]}
     assert found == {
         "version": 1,
         "lab": "lab1",
@@ -89,8 +93,8 @@ def test_json_has_one_entry_a_test(lab: Lab, tmp_path: Path) -> None:
         "points": 2,
         "max_points": 2,
         "tests": [
-            {"id": f"{test}[process]", **common, "points": 2, "max_points": 2, "runs": 2, "message": "", "replay": ""},
-            {"id": f"{test}[sim]", **common, "points": 0, "max_points": 0, "runs": 3, "message": "", "replay": ""},
+            {"id": f"{test}[process]", **twice, **common},
+            {"id": f"{test}[sim]", **thrice, **common},
         ],
     }
     assert json.loads((tmp_path / "run" / "result.json").read_text())["points"] == 2
@@ -122,7 +126,8 @@ def test_a_mistake_is_shown_with_a_command_that_shows_it_again(
     lab: Lab, tmp_path: Path, broken: Path, world: str
 ) -> None:
     junit, results = tmp_path / "junit.xml", tmp_path / "results.json"
-    words = ["-k", "waits_for_ack", "--world", world, "--seeds", "5", "-n0", "--junit", junit, "--json", results]
+    seeds = [] if world == "process" else ["--seeds", "5"]
+    words = ["-k", "waits_for_ack", "--world", world, *seeds, "-n0", "--junit", junit, "--json", results]
     done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "expected View(viewnum=2" in done.stdout
@@ -177,6 +182,31 @@ def test_a_package_that_cannot_be_imported_fails_every_test(lab: Lab, tmp_path: 
     assert done.stdout.count("No module named 'nothing_of_that_name'") == 2
 
 
+# --- many runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_runs_until_one_can_be_confident(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    words = ["-k", "test_restarted_backup_is_announced", "--until-confident", "-n0", "--json", file]
+    done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed (31 of 31)" in done.stdout
+    assert "89% to 100%, reliable" in done.stdout
+    (test,) = json.loads(file.read_text())["tests"]
+    assert (test["runs"], test["passes"], test["decision"]) == (31, 31, "reliable")
+
+
+@pytest.mark.parametrize("policy", ["weighted", "majority", "best"])
+def test_a_wrong_solution_gets_nothing_by_any_policy(lab: Lab, tmp_path: Path, broken: Path, policy: str) -> None:
+    file = tmp_path / "results.json"
+    words = ["-k", "waits_for_ack", "--repeat", "3", "--policy", policy, "-n2", "--json", file]
+    done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    (test,) = found["tests"]
+    assert (found["points"], test["status"], test["runs"], test["pass_rate"]) == (0, "failed", 3, 0.0)
+
+
 # --- bad usage -------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +219,12 @@ def test_a_package_that_cannot_be_imported_fails_every_test(lab: Lab, tmp_path: 
         (["test", "--world", "moon"], "moon"),
         (["test", "--seeds", "0"], "--seeds"),
         (["test", "--patience", "0"], "--patience"),
+        (["test", "--seeds", "5"], "use --repeat N"),
+        (["test", "--world", "sim", "--repeat", "5"], "use --seeds N"),
+        (["test", "--world", "sim", "--until-confident"], "use --seeds N"),
+        (["test", "--world", "sim", "--policy", "best"], "--policy is for real processes"),
+        (["test", "--until-confident", "--repeat", "5"], "got both"),
+        (["test", "--policy", "lucky"], "lucky"),
         (["test", "lab1", "-k", "no_such_test"], "no_such_test"),
         (["test", "lab1", "-k", "not ("], "not ("),
         (["test", "--json", "no/such/folder/r.json"], "no/such/folder"),

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from labs.confidence import Policy, Tally
 from labs.grading import Grade
-from labs.results import Attempt, Failure, Status, folder_name, summarise
-from labs.running import GradedItem, parse_traceback, _where
+from labs.results import Attempt, Failure, Status, folder_name, summarise, tally_of
+from labs.running import GradedItem, _where, parse_traceback
 from labs.suites import SUITES
 from labs.testing import _status
 from labs.usage import FAILED, INCONCLUSIVE, PASSED
@@ -36,11 +37,40 @@ def test_one_failed_run_of_many_fails_the_test() -> None:
         "max_points": 4,
         "status": "failed",
         "runs": 4,
+        "passes": 2,
+        "pass_rate": 0.5,
+        "interval": (0.15, 0.85),
+        "decision": "",
+        "starved": 0,
         "failed_seeds": [2, 3],
         "seconds": 2.0,
         "message": "third",
         "replay": "replay 3",
     }
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "points"), [("all", "failed", 0), ("best", "passed", 4), ("weighted", "failed", 3)]
+)
+def test_the_policy_says_what_gives_points(policy: Policy, status: Status, points: float) -> None:
+    attempts = [attempt("passed"), attempt("failed", 2, "wrong"), attempt("passed"), attempt("passed")]
+    for each in attempts:
+        each.policy = policy
+    result = summarise(attempts)
+    assert (result.status, result.points, result.message) == (status, points, "wrong" if status == "failed" else "")
+
+
+def test_a_worker_s_death_counts_as_a_failure() -> None:
+    died = attempt("error")
+    died.runs, died.failed_seeds = 0, []  # what is known beforehand
+    assert tally_of([attempt("passed"), died]) == Tally(1, 1)
+
+
+def test_runs_on_a_busy_machine_say_nothing_of_the_rate() -> None:
+    undecided = attempt("inconclusive", 2, "too busy")
+    undecided.failed_seeds, undecided.undecided = [], 1
+    result = summarise([attempt("passed"), undecided])
+    assert (result.status, result.runs, result.passes, result.pass_rate) == ("inconclusive", 2, 1, 1.0)
 
 
 def test_a_test_that_could_not_tell_gives_no_points() -> None:
