@@ -125,7 +125,8 @@ class Reporter:
 
     def _line(self, attempt: Attempt) -> None:
         failed = f", {len(attempt.failed_seeds)} failed" if attempt.failed_seeds else ""
-        seeds = f", {attempt.runs} seeds{failed}" if attempt.world == "sim" else ""
+        rate = f" at {attempt.runs / attempt.seconds:.1f} a second" if attempt.runs > 1 and attempt.seconds else ""
+        seeds = f", {attempt.runs} seeds{rate}{failed}" if attempt.world == "sim" else ""
         self.console.print(
             Text.assemble(
                 (f"{attempt.status:12}", COLOURS[attempt.status]),
@@ -228,7 +229,10 @@ class Reporter:
         # Not in the panel: a long line of it could not be copied in one piece.
         self.console.print(Text(f"files   {short(Path(attempt.failure.folder))}"), soft_wrap=True)
         if attempt.failure.replay:
-            self.console.print(Text(f"replay  {attempt.failure.replay}\n", "bold"), soft_wrap=True)
+            self.console.print(Text(f"replay  {attempt.failure.replay}", "bold"), soft_wrap=True)
+            if attempt.failure.shrink:
+                self.console.print(Text(f"shrink  {attempt.failure.shrink}"), soft_wrap=True)
+            self.console.print()
 
 
 def _counts(statuses: list[Status]) -> list[tuple[str, str]]:

@@ -25,6 +25,8 @@ class Failure(msgspec.Struct):
     """The command that runs this again."""
     folder: str
     """Where this run's files are."""
+    shrink: str = ""
+    """The command that makes it small, in the simulation."""
     where: str = ""
     """The line of the test, as `file:line`, and its text."""
     logs: dict[str, str] = {}

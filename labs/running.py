@@ -115,6 +115,11 @@ class Runner:
         submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
         return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
+    def _shrink(self, item: GradedItem, seed: int) -> str:
+        """The command that makes a failure of the simulation small."""
+        submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
+        return f"{command()} shrink {item.suite.name}::{item.name} --seed {seed}{submission} --out small.json"
+
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
         """Runs the test in a world: once with each seed in the simulation, and with the first in real processes."""
         package = item.suite.package
@@ -253,6 +258,8 @@ class Runner:
         for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
             keep(again, folder / str(first.seed))
         failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
+        if first.status == "failed":
+            failure.shrink = self._shrink(item, first.seed)
         status: Status = "failed" if first.status == "failed" else "error"
         return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
 

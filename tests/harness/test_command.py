@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from labs import testing
+
 ROOT: Final = Path(__file__).parents[2]
 
 Lab = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -116,6 +118,39 @@ def test_a_run_has_a_folder_with_logs_and_history(lab: Lab, tmp_path: Path) -> N
     (folder,) = (tmp_path / "run" / "pbservice").iterdir()
     assert {"logs", "history.jsonl"} <= {file.name for file in folder.iterdir()}
     assert list((folder / "logs").glob("*.log"))
+
+
+@pytest.mark.parametrize(
+    ("world", "asked", "tests", "shared"),
+    [
+        ("sim", None, 60, (0, 8)),  # one test after the other, and each on all cores
+        ("sim", None, 1, (0, 8)),
+        ("sim", 3, 60, (0, 3)),
+        ("sim", 0, 60, (0, 1)),
+        ("process", None, 60, (16, 1)),
+        ("process", None, 1, (0, 1)),
+        ("both", None, 60, (16, 1)),
+        ("both", None, 2, (2, 4)),
+        ("both", 0, 60, (0, 8)),
+    ],
+)
+def test_work_is_shared(
+    world: str, asked: int | None, tests: int, shared: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert testing._workers(testing.Request(world=world, workers=asked), tests) == shared
+
+
+def test_many_seeds_of_one_test_run_side_by_side_with_their_rate(lab: Lab, tmp_path: Path) -> None:
+    words = ["-k", "first_primary", "--world", "sim", "--seeds", "60", "-n", "2", "--json", tmp_path / "x.json"]
+    done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(
+        r"^passed +sim +viewservice First primary \(.* s, 60 seeds at .* a second\)$", done.stdout, re.MULTILINE
+    )
+    assert last_line(done) == NOTHING_LEFT
+    (test,) = json.loads((tmp_path / "x.json").read_text())["tests"]
+    assert (test["runs"], test["failed_seeds"]) == (60, [])
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
@@ -253,3 +288,18 @@ def test_help_is_there(lab: Lab, words: list[str]) -> None:
     assert done.returncode == 0
     assert done.stdout
     assert not done.stderr
+
+
+def test_a_failure_of_the_simulation_is_shown_with_a_command_that_makes_it_small(
+    lab: Lab, tmp_path: Path, broken: Path
+) -> None:
+    done = lab("test", "viewservice", "-k", "waits_for_ack", "--world=sim", "--seeds=3", "--submission", broken)
+    (shown,) = re.findall(r"^shrink +(.+)$", done.stdout, re.MULTILINE)
+    command, *words = shlex.split(shown)
+    assert (tmp_path / command).samefile(ROOT / "lab")
+    shrunk = lab(*words)
+    assert shrunk.returncode == 0, shrunk.stdout + shrunk.stderr
+    assert "after   nothing;" in shrunk.stdout  # this mistake needs no faults at all
+    again = lab("replay", "small.json", "--submission", broken)
+    assert again.returncode == 1
+    assert "expected View(viewnum=2" in again.stdout
