@@ -15,11 +15,15 @@ from typing import Final
 
 import psutil
 
+from labs.process import machine
+
 LANDLOCK_CREATE_RULESET: Final = 444
 """The system call's number, the same on every architecture that Landlock supports."""
 LANDLOCK_VERSION: Final = 1
 """The flag that asks for the version only."""
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+PRESSURE_SECONDS: Final = 0.2
+"""How long the load is looked at."""
 ENOUGH_FILES: Final = 4096
 """Open files that a run with several workers may want at once."""
 
@@ -49,6 +53,7 @@ def examine() -> list[Finding]:
         _namespaces(),
         _cgroups(),
         _timers(),
+        _pressure(),
     ]
 
 
@@ -151,3 +156,22 @@ def _timers() -> Finding:
     good = worst < 0.02
     found = f"a sleep of 1 ms ends {typical * 1000:.2f} ms late, {worst * 1000:.2f} ms at worst"
     return Finding("Timers", found, good, "" if good else "this machine is busy or slow: use --patience 2")
+
+
+def _pressure() -> Finding:
+    before = machine.read_counters()
+    time.sleep(PRESSURE_SECONDS)
+    after = machine.read_counters()
+    if not Path("/proc/stat").exists():
+        return Finding("Load", "not told", False, "a busy machine is known by the harness's own lateness only")
+    seconds = after.clock - before.clock
+    stolen = (after.stolen - before.stolen) / seconds / (os.cpu_count() or 1)
+    pressed = min(1.0, (after.pressed - before.pressed) / seconds)
+    waiting = f"tasks wait {pressed:.0%} of the time" if Path("/proc/pressure/cpu").exists() else "waiting is not told"
+    good = stolen <= machine.MOST_STEAL
+    return Finding(
+        "Load",
+        f"{stolen:.0%} stolen by other virtual machines, {waiting}",
+        good,
+        "" if good else "tests that fail here will be run again, and may be inconclusive",
+    )
