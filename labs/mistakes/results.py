@@ -90,7 +90,7 @@ class Matrix(msgspec.Struct):
 def matrix(subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: bool) -> Matrix:
     """What came of these, as far as it was measured."""
     came = Matrix([], [], [], interrupted)
-    known: dict[tuple[str, str], MistakeResult] = {}
+    known: dict[tuple[str, str, str], MistakeResult] = {}
     for subject in subjects:
         if subject.world not in came.worlds:
             came.worlds.append(subject.world)
@@ -102,10 +102,10 @@ def matrix(subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: 
             ]
             continue
         mistake = subject.mistake
-        entry = known.get((subject.lab, mistake.name))
+        entry = known.get((subject.lab, mistake.suite, mistake.name))
         if entry is None:
             kind = kinds.get(mistake.student_bug)
-            entry = known[subject.lab, mistake.name] = MistakeResult(
+            entry = known[subject.lab, mistake.suite, mistake.name] = MistakeResult(
                 mistake.name,
                 subject.lab,
                 mistake.suite,

@@ -91,8 +91,16 @@ PAXOS = {
     "PX6": Kind("a promise is not remembered", "always"),
     "PX7": Kind("a proposer never adopts what was accepted", "always"),
     "PX8": Kind("a proposer adopts any accepted value, and not that of the highest number", "sometimes"),
-    "PX9": Kind("a Prepare with the promised number is granted again", "never"),
-    "PX10": Kind("proposal numbers are not unique", "never"),
+    "PX9": Kind(
+        "a Prepare with the promised number is granted again",
+        "never",
+        "the reference does so: with numbers that only one peer has, the same peer asks again and is told the same.",
+    ),
+    "PX10": Kind(
+        "proposal numbers are not unique",
+        "never",
+        "alone it does harm only where equal numbers are refused; here they are granted, so it is PX11.",
+    ),
     "PX11": Kind("PX9 and PX10 together", "always"),
     "PX12": Kind("a promise wipes what was accepted", "always"),
     "PX13": Kind("a promise does not tell what was accepted", "always"),
@@ -132,7 +140,11 @@ PAXOS = {
     "PX47": Kind("Max from what is not forgotten", "always"),
     "PX48": Kind("Max counts one's own proposals only", "sometimes"),
     "PX49": Kind("Max is 0 where nothing is known", "never"),
-    "PX50": Kind("fields of messages that are not sent", "always"),
+    "PX50": Kind(
+        "fields of messages that are not sent",
+        "always",
+        "messages are typed: one that lacks a field is refused where it arrives, and nothing works at all.",
+    ),
     "PX51": Kind("Status asks others", "always"),
     "PX52": Kind("the proposer of a forgotten instance goes on for ever", "never"),
 }
@@ -162,16 +174,28 @@ KVPAXOS = {
     "KV14": Kind("Done is never called", "always"),
     "KV15": Kind("Done is called fifty instances late", "never"),
     "KV16": Kind("Done is called for what is not applied yet", "always"),
-    "KV17": Kind("a forgotten instance is not expected", "sometimes"),
+    "KV17": Kind(
+        "a forgotten instance is not expected",
+        "sometimes",
+        "what one replica needs nobody forgets, unless it lost its memory, and then the course lets it stay away.",
+    ),
     "KV18": Kind("replies that are kept hold whole values", "always"),
     "KV19": Kind("the server keeps its own copy of the log", "always"),
     "KV20": Kind("all requests ever seen are remembered", "never"),
     "KV21": Kind("pauses grow to ten seconds", "never"),
     "KV22": Kind("a wait that ignores kill()", "never", KILLED),
-    "KV23": Kind("a lock is held while waiting for agreement", "never"),
+    "KV23": Kind(
+        "a lock is held while waiting for agreement",
+        "never",
+        "every operation goes through the log, so whatever it would hold up waits for the same majority.",
+    ),
     "KV24": Kind("two callers choose the same instance, and one operation is lost", "never"),
     "KV25": Kind("operations that are met while one looks for one's own place are not applied", "sometimes"),
-    "KV26": Kind("messages of a type that the encoder does not know are lost", "always"),
+    "KV26": Kind(
+        "messages of a type that the encoder does not know are lost",
+        "always",
+        "messages are typed: one of an unknown type is refused where it arrives, and nothing works at all.",
+    ),
     "KV27": Kind("a clerk stays with one dead server", "always"),
 }
 

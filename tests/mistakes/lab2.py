@@ -4,6 +4,7 @@ from labs.mistakes import Edit, Mistake
 
 CORE = "paxos/core.py"
 PAXOS = "paxos/paxos.py"
+PEER = "paxos/server.py"
 RSM = "paxosrsm/rsm.py"
 STORE = "kvpaxos/machine.py"
 SERVER = "kvpaxos/server.py"
@@ -298,6 +299,218 @@ PROPOSERS = [
         ),
         ("test_nothing_to_agree_on",),
     ),
+    Mistake(
+        "PX3",
+        "a peer that does not answer does not count",
+        "A minority that reaches nobody else is a majority of those it reaches.",
+        (
+            Edit(
+                CORE,
+                "self.prompt, self.spared = set(), {}",
+                """
+                self.prompt, self.spared = set(), {}
+                self.quorum = self.size // 2 + 1
+                """,
+            ),
+            Edit(
+                PAXOS,
+                """
+                reply = await self.host.call(self.peers[peer], prepare, timeout=PEER_TIMEOUT)
+            except CallFailed:
+                pass
+                """,
+                """
+                reply = await self.host.call(self.peers[peer], prepare, timeout=PEER_TIMEOUT)
+            except CallFailed:
+                self.core.quorum = max(1, self.core.quorum - 1)
+                if self.core.leads:
+                    self._lead()
+                """,
+            ),
+        ),
+        ("test_no_decision_if_partitioned", "test_minority_waits"),
+    ),
+    Mistake(
+        "PX16",
+        "a proposer takes for decided what it has accepted itself",
+        "Nobody else may ever accept it.",
+        (Edit(CORE, "if len(self.votes[seq]) < self.quorum:", "if not self.votes[seq]:"),),
+        ("test_many_instances", "test_many_instances_evil"),
+    ),
+    Mistake(
+        "PX18",
+        "a proposer asks again under the highest number that it has seen",
+        "That number belongs to another, who proposes another value under it.",
+        (
+            Edit(
+                CORE,
+                "return ballot == self.ballot and seq in self.values and self.promised == ballot",
+                "return ballot == self.ballot and seq in self.values",
+            ),
+            Edit(
+                PAXOS,
+                "request = Accept(accept.ballot, accept.seq, accept.value, news, self.core.done)",
+                "request = Accept(self.core.promised, accept.seq, accept.value, news, self.core.done)",
+            ),
+        ),
+        ("test_many_instances", "test_many_instances_evil"),
+    ),
+    Mistake(
+        "PX19",
+        "where no reply came, that of another peer counts again",
+        "A decision that no majority has accepted.",
+        (
+            Edit(
+                PAXOS,
+                'self._heard_of_another = float("-inf")',
+                """
+                self._heard_of_another = float("-inf")
+                self._last_was_vote = False
+                """,
+            ),
+            Edit(
+                PAXOS,
+                """
+                if isinstance(reply, Accepted):
+                    self.core.owe(peer, reply.missing)
+                """,
+                """
+                self._last_was_vote = isinstance(reply, Accepted)
+                if isinstance(reply, Accepted):
+                    self.core.owe(peer, reply.missing)
+                """,
+            ),
+            Edit(
+                PAXOS,
+                "self._after()  # this may have been the last proposal that could carry them",
+                """
+                if self._last_was_vote:
+                    self.core.vote_from(peer, accept.ballot, accept.seq)
+                self._after()
+                """,
+            ),
+        ),
+        ("test_one_peer_switches", "test_many_instances_unreliable"),
+    ),
+    Mistake(
+        "PX20",
+        "Start writes its value where an acceptor has what it accepted",
+        "Others take it for accepted under a number that nobody proposed it with.",
+        (
+            Edit(
+                CORE,
+                "self.wanted[seq] = value",
+                """
+                self.wanted[seq] = value
+                self.accepted[seq] = (self.promised, value)
+                """,
+            ),
+        ),
+        ("test_many_instances_evil",),
+    ),
+    Mistake(
+        "PX28",
+        "Start waits for the decision",
+        "Whoever starts several instances waits for each, and for ever where there is no majority.",
+        (
+            Edit(PEER, "def start(request: Start) -> Done:", "async def start(request: Start) -> Done:"),
+            Edit(
+                PEER,
+                "paxos.start(request.seq, request.value.encode())",
+                """
+                paxos.start(request.seq, request.value.encode())
+                while paxos.status(request.seq)[0] is Fate.PENDING:
+                    await host.sleep(0.01)
+                """,
+            ),
+        ),
+        ("test_no_decision_if_partitioned",),
+    ),
+    Mistake(
+        "PX29",
+        "one instance at a time",
+        "Each waits for the one before.",
+        (
+            Edit(
+                CORE,
+                "if seq in self.values or seq in self.decided or seq < self.minimum or not self.covers(seq):",
+                "if self.values or seq in self.decided or seq < self.minimum or not self.covers(seq):",
+            ),
+            Edit(
+                PAXOS,
+                "self.core.fresh.clear()",
+                """
+                self.core.fresh.clear()
+                if self.core.leads:
+                    for accept in self.core.due():
+                        self._propose(accept)
+                """,
+            ),
+        ),
+        ("test_many_agreements_at_once",),
+    ),
+    Mistake(
+        "PX30",
+        "a peer calls itself over the network",
+        "A peer that nobody can call cannot vote for itself either.",
+        (
+            Edit(
+                PAXOS,
+                "self._others = [peer for peer in range(len(self.peers)) if peer != self.core.me]",
+                "self._others = list(range(len(self.peers)))",
+            ),
+            Edit(CORE, "if isinstance(own, Promise):", "if not isinstance(own, Promise):"),
+            Edit(
+                CORE,
+                """
+                if isinstance(self.accept(self.ballot, seq, value), Accepted):
+                    self.vote_from(self.me, self.ballot, seq)
+                """,
+                "",
+            ),
+            Edit(
+                CORE,
+                "others = [peer for peer in range(self.size) if peer != self.me]",
+                "others = list(range(self.size))",
+            ),
+        ),
+        ("test_own_vote",),
+    ),
+    Mistake(
+        "PX34",
+        "each look at a pending instance begins a new round",
+        "The more often somebody looks, the more messages.",
+        (
+            Edit(
+                PAXOS,
+                "value = self.core.decided.get(seq)",
+                """
+                value = self.core.decided.get(seq)
+                if value is None:
+                    self.host.spawn(self._campaign())
+                """,
+            ),
+        ),
+        ("test_rpc_count",),
+    ),
+    Mistake(
+        "PX51",
+        "a peer that does not know a decision asks the others at each look",
+        "Status is to say what the peer knows, at once and without messages.",
+        (
+            Edit(
+                PAXOS,
+                "value = self.core.decided.get(seq)",
+                """
+                value = self.core.decided.get(seq)
+                if value is None:
+                    for peer in self._others:
+                        self.host.spawn(self.learn_from(self.peers[peer], seq))
+                """,
+            ),
+        ),
+        ("test_rpc_count",),
+    ),
 ]
 
 LEARNERS = [
@@ -400,6 +613,41 @@ LEARNERS = [
         "As if there were an instance 0.",
         (Edit(CORE, "self.highest = -1", "self.highest = 0"),),
         ("test_nothing_is_known_at_first",),
+    ),
+    Mistake(
+        "PX25",
+        "a decision is told ten times",
+        "Nine of them are for nothing.",
+        (
+            Edit(
+                PAXOS,
+                """
+                reply = await self.host.call(
+                    self.peers[peer], Decide(news, values, self.core.done), timeout=PEER_TIMEOUT
+                )
+                """,
+                """
+                for _ in range(10):
+                    reply = await self.host.call(
+                        self.peers[peer], Decide(news, values, self.core.done), timeout=PEER_TIMEOUT
+                    )
+                """,
+            ),
+        ),
+        ("test_rpc_count",),
+    ),
+    Mistake(
+        "PX26",
+        "decisions are told to one peer after the other",
+        "One that does not answer keeps the others from hearing of them.",
+        (
+            Edit(
+                PAXOS,
+                "if peer not in self._telling and (self.core.news[peer] or self.core.owed[peer]):",
+                "if not self._telling and (self.core.news[peer] or self.core.owed[peer]):",
+            ),
+        ),
+        ("test_hanging_minority",),
     ),
 ]
 
@@ -572,6 +820,32 @@ FORGETTING = [
         ),
         ("test_peer_that_lost_its_memory", "test_lost_memory", "test_server_that_lost_its_memory"),
     ),
+    Mistake(
+        "PX41",
+        "only decided instances are freed",
+        "What was proposed or accepted and not decided here stays for ever.",
+        (
+            Edit(
+                CORE,
+                "for table in (*self._undecided_tables(), self.decided, *self.news, *self.owed):",
+                "for table in (self.decided, *self.news, *self.owed):",
+            ),
+        ),
+        ("test_forgotten_proposal_ends",),
+    ),
+    Mistake(
+        "PX42",
+        "what an acceptor accepted is not freed",
+        "Memory grows with each instance.",
+        (
+            Edit(
+                CORE,
+                "return self.accepted, self.wanted, self.found, self.values, self.votes, self.spared",
+                "return self.wanted, self.found, self.values, self.votes, self.spared",
+            ),
+        ),
+        ("test_frees_forgotten_memory",),
+    ),
 ]
 
 REPLICAS = [
@@ -686,6 +960,64 @@ REPLICAS = [
                 """
                 for op, result in flight.batch:
                     result.done() or result.set_result(self.machine.apply(op))
+                """,
+            ),
+        ),
+        ("test_many_at_all_replicas",),
+    ),
+    Mistake(
+        "KV16",
+        "Done() is called for what is not applied yet",
+        "It is forgotten before it is applied, and whoever needs it never gets it.",
+        (
+            Edit(
+                RSM,
+                "self.paxos.done(self.applied - 1)\nself._propose()",
+                "self.paxos.done(self.paxos.max())\nself._propose()",
+            ),
+        ),
+        ("test_many_at_all_replicas",),
+    ),
+    Mistake(
+        "KV19",
+        "a replica keeps a copy of the log",
+        "Memory grows with each operation, whatever Paxos forgets.",
+        (
+            Edit(
+                RSM,
+                "self._known_by_others: dict[str, int] = {}",
+                """
+                self._known_by_others: dict[str, int] = {}
+                self._log: list[bytes] = []
+                """,
+            ),
+            Edit(
+                RSM,
+                "flight = self._flying.pop(self.applied, None)",
+                "flight = self._flying.pop(self.applied, None)\nself._log.append(value)",
+            ),
+        ),
+        ("test_memory", "test_frees_log_memory"),
+    ),
+    Mistake(
+        "KV25",
+        "a replica does not apply what was decided where it wanted something else",
+        "Its state lacks these operations.",
+        (
+            Edit(
+                RSM,
+                """
+                for op in self._decoder.decode(value)[2]:
+                    self.machine.apply(op)
+                if flight is not None:
+                    self._queue[:0] = flight.batch
+                """,
+                """
+                if flight is not None:
+                    self._queue[:0] = flight.batch
+                else:
+                    for op in self._decoder.decode(value)[2]:
+                        self.machine.apply(op)
                 """,
             ),
         ),
@@ -851,6 +1183,48 @@ SERVICE = [
             ),
         ),
         ("test_clerk_restarts",),
+    ),
+    Mistake(
+        "KV2",
+        "a Get gets a place in the log, and the value of when it was asked",
+        "Between the two somebody else may have written.",
+        (
+            Edit(
+                SERVER,
+                "if request.route == HERE or leader is None or leader == self.host.name:",
+                """
+                if request.op.kind == "get" and (request.route == HERE or leader in (None, self.host.name)):
+                    return self._early(self.store.apply(request.op), self._submit(request.op))
+                if request.route == HERE or leader is None or leader == self.host.name:
+                """,
+            ),
+            Edit(
+                SERVER,
+                "async def _pass_on(self, op: Op, leader: str) -> Any:",
+                """
+                async def _early(self, value: Any, result: Any) -> Any:
+                    await result
+                    return value
+
+                async def _pass_on(self, op: Op, leader: str) -> Any:
+                """,
+            ),
+        ),
+        ("test_server_that_was_cut_off",),
+    ),
+    Mistake(
+        "KV18",
+        "the replies that were given are kept",
+        "Memory grows with each Get.",
+        (
+            Edit(
+                STORE,
+                "self.refused: dict[int, int] = {}",
+                "self.refused: dict[int, int] = {}\nself.replies: dict[tuple[int, int], Value] = {}",
+            ),
+            Edit(STORE, "return Value(old)", "return self.replies.setdefault((op.client, op.seq), Value(old))"),
+        ),
+        ("test_memory_grows_with_clients_only",),
     ),
 ]
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from labs.mistakes import Mistake, load_all, plant
+from labs.mistakes import Mistake, load_all, load_kinds, plant
 from labs.mistakes.measuring import find_item, outcomes
 from labs.sim.client import SimWorker
 
@@ -19,7 +19,7 @@ SEEDS: Final = range(1, 51)
 @pytest.mark.parametrize(
     ("lab", "mistake"),
     [
-        pytest.param(lab, mistake, id=f"{lab}-{mistake.name}")
+        pytest.param(lab, mistake, id=f"{mistake.suite}-{mistake.name}")
         for lab, mistakes in MISTAKES.items()
         for mistake in mistakes
     ],
@@ -36,4 +36,16 @@ def test_mistake_is_caught(lab: str, mistake: Mistake, tmp_path: Path) -> None:
 @pytest.mark.parametrize("lab", MISTAKES)
 def test_there_are_enough_mistakes(lab: str) -> None:
     assert len(MISTAKES[lab]) >= 30
-    assert len({mistake.name for mistake in MISTAKES[lab]}) == len(MISTAKES[lab])
+    assert len({(mistake.suite, mistake.name) for mistake in MISTAKES[lab]}) == len(MISTAKES[lab])
+
+
+@pytest.mark.parametrize("services", ["VS PB", "PX KV"])
+def test_every_kind_has_a_mistake_or_a_reason(services: str) -> None:
+    kinds = {name: kind for name, kind in load_kinds(HERE).items() if name[:2] in services}
+    made = {mistake.student_bug for mistakes in MISTAKES.values() for mistake in mistakes}
+    assert not [name for name, kind in kinds.items() if (name in made) == bool(kind.left_out)]
+
+
+def test_every_kind_is_known() -> None:
+    made = {mistake.student_bug for mistakes in MISTAKES.values() for mistake in mistakes}
+    assert made <= {"", *load_kinds(HERE)}
