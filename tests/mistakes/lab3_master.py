@@ -340,7 +340,7 @@ QUERIES = [
 ONCE = [
     Mistake(
         "SM16",
-        "no duplicate is recognised",
+        "a master recognises no duplicate",
         "A repeated Move undoes what came between; so does a repeated Join or Leave.",
         (
             Edit(
