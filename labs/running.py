@@ -27,7 +27,9 @@ from labs.results import Failure, Status, worst
 from labs.runs import Turns
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
+from labs.submission import check_offered, commands
 from labs.suites import Suite
+from labs.usage import BadUsage
 
 World = Literal["process", "sim"]
 
@@ -123,9 +125,11 @@ class Runner:
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
         """Runs the test in a world: once with each seed in the simulation, and with the first in real processes."""
         package = item.suite.package
-        if self.submission is not None and not (self.submission / package).is_dir():
-            said = f"expected the package {package} in the submission {self.submission}, found none"
-            return Report("error", 0, [], Failure(said, seeds[0], "", str(folder)))
+        if self.submission is not None:
+            try:
+                check_offered(self.submission, package, world)
+            except BadUsage as error:
+                return Report("error", 0, [], Failure(str(error), seeds[0], "", str(folder)))
         if world == "process":
             return self._in_processes(item, seeds[0], folder)
         with self._turn():
@@ -176,7 +180,9 @@ class Runner:
 
     async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
         """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
-        keeper = self._keepers.get(item.suite.package, self._folders)
+        package = item.suite.package
+        program = commands(self.submission).get(package) if self.submission else None
+        keeper = self._keepers.get(package, self._folders, program)
         watch = Watch()
         complaint = ""
         try:

@@ -15,7 +15,7 @@ from labs.mistakes.measuring import graded_items
 from labs.running import GradedItem
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
-from labs.submission import packages
+from labs.submission import check_offered
 from labs.suites import SUITES, find_suites
 from labs.usage import BadUsage
 
@@ -94,8 +94,7 @@ def path_of(submission: Path | None, item: GradedItem) -> list[Path]:
     """Where servers look for their code before the reference's. Raises `BadUsage`."""
     if submission is None:
         return []
-    if item.suite.package not in packages(submission):
-        raise BadUsage(f"{item.suite.name} needs {item.suite.package}, which is not in the submission {submission}")
+    check_offered(submission, item.suite.package, "sim")
     return [submission.absolute()]
 
 

@@ -16,7 +16,7 @@ from labs.display import Reporter, Terminal
 from labs.places import graded_folder, root, runs_folder
 from labs.plugin import blank_attempt
 from labs.results import VERSION, Attempt, RunResult, TestResult
-from labs.submission import packages
+from labs.submission import check_offered, packages
 from labs.suites import SUITES, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
 
@@ -110,6 +110,7 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
     """The suites that are meant, and what pytest shall run. Raises `BadUsage`."""
     offered = _offered(request.submission)
     if not request.targets:
+        _check_world(request, offered)
         return offered, [str(_file(suite)) for suite in offered]
     suites: list[Suite] = []
     files: list[str] = []
@@ -129,6 +130,7 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
     for suite in suites:
         if suite not in offered:
             raise BadUsage(f"{suite.name} needs {suite.package}, which is not in the submission {request.submission}")
+    _check_world(request, suites)
     return suites, list(dict.fromkeys(files))
 
 
@@ -138,6 +140,13 @@ def _offered(submission: Path | None) -> list[Suite]:
         return list(SUITES)
     there = packages(submission)
     return [suite for suite in SUITES if suite.package in there]
+
+
+def _check_world(request: Request, suites: list[Suite]) -> None:
+    """Raises `BadUsage` if these suites cannot be run in the world that is asked for."""
+    if request.submission is not None:
+        for suite in suites:
+            check_offered(request.submission, suite.package, request.world)
 
 
 def _file(suite: Suite) -> Path:

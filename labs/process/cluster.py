@@ -35,6 +35,8 @@ LOG_TAIL: Final = 40
 """Lines of a server's log that are shown when it stopped."""
 MAX_TAIL: Final = 65_536
 """Bytes in those lines."""
+MAX_LINE: Final = 1000
+"""Characters of each, from its end."""
 LOOK_EVERY: Final = 0.2
 """Seconds between two looks at how long the logs are."""
 SNAPSHOT_WITHIN: Final = 1.0
@@ -230,6 +232,8 @@ class ProcessCluster(Cluster):
             return Snapshot("killed")
         if self._servers[name].paused:
             return Snapshot("paused")
+        if self._keeper.command is not None:
+            return Snapshot("running")  # to another language our signals mean something else, such as death
         file = self.net / name / snapshot.FILE
         file.unlink(missing_ok=True)
         self._signal(name, signal.SIGUSR1)
@@ -273,7 +277,7 @@ class ProcessCluster(Cluster):
         with self._log_file(name).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - MAX_TAIL))
             lines = log.read().decode(errors="replace").splitlines()[-LOG_TAIL:]
-        return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line}" for line in lines)
+        return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line[-MAX_LINE:]}" for line in lines)
 
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
         server = self._servers[address]

@@ -8,9 +8,11 @@ harness closed it or died in any way, the keeper kills all that is left, deletes
     python -m labs.process.keeper PACKAGE SOCKET SECONDS [FOLDER …]
 
 SOCKET is an inherited file descriptor, SECONDS the time that importing PACKAGE may take; FOLDERs go to the front of
-the module path, so that a submission's packages are found before the reference's.
+the module path, so that a submission's packages are found before the reference's. Where servers are command lines
+("argv", started in "folder"), PACKAGE is empty, and nothing is imported.
 
-    harness says    {"id": 1, "do": "start", "argv"?, "role", "name", "net", "log", "arguments"}
+    harness says    {"id": 1, "do": "start", "role", "name", "net", "log", "arguments"}
+                    {"id": 1, "do": "start", "argv", "folder", "net", "log"}
                     {"id": 2, "do": "kill", "pid": 2345}
                     {"id": 3, "do": "end", "net"}
     keeper says     {"ready": true} or {"failed": "why, with traceback"}
@@ -132,10 +134,9 @@ class Keeper:
             os.close(self._signals)
             os.close(self._wakeup)
             _redirect(command["log"])
+            if "argv" in command:
+                _execute(command["argv"], command["folder"])
             os.chdir(Path(command["net"]).parent)
-            if command.get("argv"):
-                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-                os.execvp(command["argv"][0], command["argv"])
             common_main.run(self._package, command["role"], command["name"], Path(command["net"]), command["arguments"])
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -202,6 +203,17 @@ def _redirect(log: str) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
+def _execute(argv: list[str], folder: str) -> NoReturn:
+    """Makes this process a program of any kind. Raises `SystemExit`, in words, if there is no such program."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program would inherit that
+    try:
+        os.chdir(folder)
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        sys.exit(f"cannot run {argv[0]!r} in {folder}: {error.strerror}")
+
+
 def load(package: str, seconds: float) -> str | None:
     """Imports all that servers of the package need. Returns what went wrong, or None.
 
@@ -230,7 +242,7 @@ def main() -> None:
     sys.path[:0] = folders
     control = socket.socket(fileno=int(descriptor))
     system.die_with_parent(os.getppid())  # while it imports, the keeper does not see the socket end
-    failure = load(package, float(seconds))
+    failure = load(package, float(seconds)) if package else None
     system.outlive_parent()  # from here on it clears up first
     with control:
         keeper = Keeper(package, control)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from labs.process import leftovers, system
+from labs.submission import Command
 
 IMPORT_LIMIT: Final = 30.0
 """Seconds that importing a lab's package may take."""
@@ -56,9 +57,16 @@ class Keeper:
     """The keeper processes of this process that should be alive."""
 
     def __init__(
-        self, package: str, run: str, folders: Iterable[Path] = (), import_limit: float = IMPORT_LIMIT
+        self,
+        package: str,
+        run: str,
+        folders: Iterable[Path] = (),
+        import_limit: float = IMPORT_LIMIT,
+        command: Command | None = None,
     ) -> None:
         self.package = package
+        self.command = command
+        """What starts a server, where the lab is no Python package."""
         self.run = run
         """The run's id: all that the keeper starts carries it in its environment as LAB_RUN."""
         self._folders = [str(folder.absolute()) for folder in folders]
@@ -90,17 +98,16 @@ class Keeper:
             self.close()
             raise KeeperFailed(f"the keeper of {self.package} was not ready in time: {self._output}") from None
 
-    async def start(
-        self, role: str, name: str, arguments: dict[str, Any], net: Path, log: Path, argv: list[str] | None = None
-    ) -> Process:
-        """Starts a role as a process, or the command line `argv` in its place. Its output is appended to `log`.
+    async def start(self, role: str, name: str, arguments: dict[str, Any], net: Path, log: Path) -> Process:
+        """Starts a role as a process. Its output is appended to `log`.
 
         Both paths are absolute. Raises `NotImported` and `KeeperFailed`.
         """
         await self.open()
-        answer = await self._ask(
-            do="start", role=role, name=name, arguments=arguments, argv=argv, net=str(net), log=str(log)
-        )
+        what: dict[str, Any] = {"role": role, "name": name, "arguments": arguments}
+        if self.command is not None:
+            what = {"argv": self.command.line(role, name, net, arguments), "folder": str(self.command.folder)}
+        answer = await self._ask(do="start", net=str(net), log=str(log), **what)
         if "failed" in answer:
             raise KeeperFailed(f"{name} could not be started: {answer['failed']}")
         process: Process = answer["process"]
@@ -137,7 +144,8 @@ class Keeper:
         root = str(Path(__file__).parents[2])
         environment = dict(os.environ, LAB_RUN=self.run)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        arguments = [self.package, str(theirs.fileno()), str(self._import_limit), *self._folders]
+        package = "" if self.command else self.package
+        arguments = [package, str(theirs.fileno()), str(self._import_limit), *self._folders]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "labs.process.keeper", *arguments],
@@ -254,13 +262,13 @@ class Keepers:
 
     def __init__(self, run: str) -> None:
         self.run = run
-        self._keepers: dict[tuple[str, tuple[Path, ...]], Keeper] = {}
+        self._keepers: dict[tuple[str, tuple[Path, ...], Command | None], Keeper] = {}
 
-    def get(self, package: str, folders: Iterable[Path] = ()) -> Keeper:
-        """The keeper of a lab whose packages are looked for in `folders` first."""
-        key = (package, tuple(folder.absolute() for folder in folders))
+    def get(self, package: str, folders: Iterable[Path] = (), command: Command | None = None) -> Keeper:
+        """The keeper of a lab whose packages are looked for in `folders` first, or whose servers are commands."""
+        key = (package, tuple(folder.absolute() for folder in folders), command)
         if key not in self._keepers:
-            self._keepers[key] = Keeper(package, self.run, key[1])
+            self._keepers[key] = Keeper(package, self.run, key[1], command=command)
         return self._keepers[key]
 
     def close(self) -> None:

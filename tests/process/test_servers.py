@@ -18,6 +18,7 @@ from labs.process import cluster as process_cluster
 from labs.process.cluster import ProcessCluster
 from labs.process.leftovers import belonging
 from labs.process.processes import Keeper, NotImported
+from labs.submission import Command
 
 SOON = 20.0
 """Seconds within which things happen that take milliseconds. Generous: the machine may be slow."""
@@ -286,18 +287,22 @@ def test_a_submission_comes_before_what_is_installed(run: str, tmp_path: Path) -
     keeper.close()
 
 
-def test_a_command_line_can_be_started_in_place_of_a_role(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_command_line_can_be_started_in_place_of_a_role(run: str, tmp_path: Path) -> None:
     net, log = tmp_path / "net", tmp_path / "log"
+    (tmp_path / "server.py").write_text(
+        "import os, sys; print(sys.argv[1:], os.getsid(0) == os.getpid(), os.environ['LAB_RUN']); sys.exit(7)"
+    )
+    keeper = Keeper("some_lab", run, command=Command((sys.executable, "server.py"), tmp_path))
 
     async def scenario() -> None:
-        script = "import os, sys; print(sys.argv[1:], os.getsid(0) == os.getpid()); sys.exit(7)"
-        argv = [sys.executable, "-c", script, "adder", "a", str(net)]
-        process = await keeper.start("adder", "a", {}, net, log, argv)
+        process = await keeper.start("adder", "a", {"greeting": "hello"}, net, log)
         await asyncio.wait_for(process.ended.wait(), SOON)
         assert process.how == "exit status 7"
-        assert log.read_text() == f"['adder', 'a', '{net}'] True\n"
+        words = ["adder", "a", str(net), '{"greeting": "hello"}']
+        assert log.read_text() == f"{words} True {run}\n"
 
     asyncio.run(scenario())
+    keeper.close()
 
 
 def test_many_servers_start_side_by_side(play: Play) -> None:
