@@ -1,4 +1,8 @@
-"""How sure one may be of a rate that was measured with a number of seeds."""
+"""How sure one may be of a rate that was measured with a number of seeds.
+
+The bound is exact, unlike the interval of `labs/confidence.py`: a promise is made with it, and about rates that are
+close to 0, where approximations are worst.
+"""
 
 import math
 from typing import Final
