@@ -44,6 +44,7 @@ def test_a_folder_that_somebody_chose_stays(tmp_path: Path) -> None:
     make_runs(tmp_path, KEPT + 1)
     prune(tmp_path)
     assert chosen.exists()
+    assert not (chosen / MARKER).exists()
     assert (tmp_path / "notes").exists()
 
 

@@ -1,5 +1,6 @@
 """What is said of servers that do not get on: who waits for whom, where they are in their code, and what is cut."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,24 @@ def test_a_server_that_ends_while_it_is_asked_is_no_mishap(play: Play) -> None:
         with pytest.raises(AssertionError):
             await cluster.call("a", Crash())
         assert "killed: a" in stuck.summary(await stuck.describe(cluster))
+
+    play(scenario)
+
+
+def test_a_call_whose_caller_went_away_is_not_told(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        asking = cluster.spawn(cluster.call("a", Echo("x", seconds=1000.0), timeout=None))
+        client = cluster._servers["a"].client
+        while client is None or not client.under_way():
+            await cluster.sleep(0.01)
+            client = cluster._servers["a"].client
+        ((request, seconds),) = client.under_way()
+        assert request == "Echo"
+        assert seconds >= 0
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert client.under_way() == []
 
     play(scenario)
 

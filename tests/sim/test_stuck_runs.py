@@ -1,7 +1,7 @@
 """A simulated run that does not get on tells who waited for whom, and gives the same run again all the same."""
 
 from echo_lab.roles import Echo, Lend, Relay
-from plays import play
+from plays import passes, play
 
 from labs.sim.cluster import SimCluster
 from labs.stuck import summary
@@ -56,6 +56,17 @@ def test_a_run_over_its_limit_tells_too() -> None:
     outcome = play(scenario, limit=5.0)
     assert outcome.message.startswith("TimeLimit")
     assert "a waits for b (Echo, 5.0 s)" in summary(outcome.stuck)
+
+
+def test_calls_that_were_answered_or_given_up_are_not_told() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.start("echo", "b")
+        assert await cluster.call("a", Relay("b", "x")) == "x"
+        assert await cluster.call("a", Relay("b", "x", seconds=5.0, timeout=1.0)) == "failed"
+        assert cluster.look_into("a").calls == []
+
+    passes(scenario)
 
 
 def test_other_failures_need_no_such_words() -> None:
