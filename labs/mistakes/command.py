@@ -93,7 +93,10 @@ def run(request: Request) -> int:
 
 def choose(folder: Path, targets: tuple[str, ...]) -> dict[str, list[Mistake]]:
     """The mistakes that are meant, by lab, as the tables list them. Raises `BadUsage` if a target means none."""
-    there = load_all(folder)
+    try:
+        there = load_all(folder)
+    except Exception as error:  # a table is a program
+        raise BadUsage(f"a table in {folder} cannot be read: {error!r}") from error
     if not there:
         raise BadUsage(f"expected tables of mistakes (lab1.py, …) in {folder}, found none")
     unknown = [target for target in targets if not _meant(there, target)]

@@ -168,9 +168,18 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["VS99"], "VS99"), (["--tables", "."], "lab1.py"), (["--json", "no/such/folder/r.json"], "no/such/folder")],
+    [
+        (["VS99"], "VS99"),
+        (["--tables", "."], "lab1.py"),
+        (["--tables", "broken"], "nothing"),
+        (["--json", "no/such/folder/r.json"], "no/such/folder"),
+    ],
 )
 def test_bad_usage_is_one_clear_line(tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "lab1.py").write_text("MISTAKES = nothing\n")
+    if "--tables" not in words:
+        words = [*words, "--tables", str(tables(tmp_path, "GOOD"))]
     with start(tmp_path, *words) as run:
         _, errors = run.communicate(timeout=LIMIT)
     assert run.returncode == 2
