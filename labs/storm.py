@@ -27,12 +27,14 @@ class Storm:
     servers a majority is alive and awake at every moment; links fail within groups and between them.
     """
 
-    def __init__(self, cluster: Cluster, *groups: Sequence[str], deaths: int = 0) -> None:
+    def __init__(self, cluster: Cluster, *groups: Sequence[str], deaths: int = 0, slowness: float = 1.0) -> None:
         self.cluster = cluster
         self.groups = [list(group) for group in groups]
         self.servers = [name for group in self.groups for name in group]
         self.deaths = deaths
         """Servers that die, and not more than all the groups together can do without."""
+        self.slowness = slowness
+        """By how much longer than usual it is from one blow to the next."""
         self.random = Random(f"storm {cluster.seed}")
         self._asleep: dict[str, float] = {}
         """Paused servers, and when they wake."""
@@ -57,7 +59,7 @@ class Storm:
             blow: Blow = self.cluster.choose("storm", self._draw, [])
             if blow:
                 await self._strike(*blow)
-            await self.cluster.sleep(self.random.uniform(*LULL))
+            await self.cluster.sleep(self.slowness * self.random.uniform(*LULL))
         self._wake(until=float("inf"))
         for name in self.servers:
             self.cluster.untap(name)

@@ -1147,13 +1147,15 @@ async def settled_view(service: Service) -> View:
 async def test_servers_in_a_storm(cluster: Cluster) -> None:
     """Whatever happens while a server with the data lives, the service is linearizable.
 
-    Clerks that share keys go on while links, messages and servers fail in all manners. Three times a server is killed,
-    and a storm begins as soon as the view service has noticed, in which the others sleep, but forget nothing. Then all
-    recover, and everything has to be answered. Catches: what nobody thought of.
+    Clerks that share keys go on while links, messages and servers fail in all manners: some that read and write, some
+    that only read and so notice nothing when their primary is an old one, and guests, who ask the view service first.
+    Three times a server is killed, and a storm begins as soon as the view service has noticed, in which the others
+    sleep, but forget nothing. Then all recover, and everything has to be answered. Catches: what nobody thought of.
     """
     service = await Service.start(cluster, 5)
-    storm = Storm(cluster, ["vs"], service.servers)
-    clerks = [await service.clerk(f"ck-{client}") for client in range(4)]
+    storm = Storm(cluster, ["vs"], service.servers, slowness=cluster.random.choice([1.0, 4.0]))
+    readers = [await service.clerk(f"reader-{number}") for number in range(2)]
+    clerks = [await service.clerk(f"ck-{number}") for number in range(cluster.random.randrange(3))]
     over, changes_under_load = asyncio.Event(), 0
 
     async def watch() -> None:
@@ -1165,7 +1167,9 @@ async def test_servers_in_a_storm(cluster: Cluster) -> None:
             if view != previous and cluster.history.in_flight():
                 changes_under_load += 1
 
-    busy = [cluster.spawn(use_shared_keys(ck, over)) for ck in clerks]
+    busy = [cluster.spawn(read_shared_keys(ck, over)) for ck in readers]
+    busy += [cluster.spawn(use_shared_keys(ck, over)) for ck in clerks]
+    busy += [cluster.spawn(receive_guests(service, line, over)) for line in range(2)]
     watching = cluster.spawn(watch())
     for _ in range(3):
         view = await settled_view(service)
@@ -1173,16 +1177,41 @@ async def test_servers_in_a_storm(cluster: Cluster) -> None:
     await settled_view(service)
     over.set()
     await watching
-    for ck, task in zip(clerks, busy, strict=True):
-        await service.finish(task, f"what {ck.name} had asked when the storm was over", within=3 * ANSWER_WITHIN)
-    values = {key: await service.get(clerks[0], key) for key in "abc"}
+    for task in busy:
+        await service.finish(task, "what a clerk had asked when the storm was over", within=3 * ANSWER_WITHIN)
+    values = {key: await service.get(readers[0], key) for key in "abc"}
     await service.kill_primary()
     for key, value in values.items():
-        await service.check(clerks[1], key, value, "the primary said so before it was killed, and nobody wrote since")
+        await service.check(readers[1], key, value, "the primary said so before it was killed, and nobody wrote since")
     cluster.sometimes("a request is sent again after its reply was lost", cluster.seen.repeated > 0)
     cluster.sometimes("a request reaches a server twice", cluster.seen.duplicates > 0)
     cluster.sometimes("the view changes while operations are in flight", changes_under_load > 0)
     cluster.sometimes("nobody is left in the view who was there at first", view.primary not in ("pb-1", "pb-2"))
+
+
+async def read_shared_keys(ck: Clerk, over: asyncio.Event) -> None:
+    """Gets of keys that others write, until it is over."""
+    random = ck.cluster.random
+    while not over.is_set():
+        key = ck.cluster.choose(ck.name, lambda: random.choice("abc"), "")
+        if key:
+            await ck.get(key)
+        await ck.cluster.sleep(random.uniform(0.0, 0.06))
+
+
+async def receive_guests(service: Service, line: int, over: asyncio.Event) -> None:
+    """One clerk after the other, each of which appends once or twice and goes, until it is over."""
+    cluster, random = service.cluster, service.cluster.random
+    number = 0
+    while not over.is_set():
+        number += 1
+        keys = cluster.choose(f"guests-{line}", lambda: random.choices("abc", k=random.randrange(1, 3)), [])
+        if keys:
+            guest = await service.clerk(f"guest-{line}-{number}")
+            for turn, key in enumerate(keys):
+                await guest.append(key, f"{guest.name}:{turn} ")
+            await cluster.kill(guest.name)
+        await cluster.sleep(random.uniform(0.0, 0.3))
 
 
 async def lose_one_and_rage(service: Service, storm: Storm, view: View) -> None:
@@ -1203,6 +1232,6 @@ async def lose_one_and_rage(service: Service, storm: Storm, view: View) -> None:
             await cluster.restart(victim[0])
         if victim[0] != idle:
             await service.until(lambda now: now.viewnum > view.viewnum, f"a new view, since {victim[0]} was killed")
-    await storm.rage(2.0)
+    await storm.rage(3.0)
     if victim and victim[1] == "later":
         await cluster.restart(victim[0])
