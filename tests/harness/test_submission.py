@@ -1,0 +1,226 @@
+"""Submissions: Python packages, and commands in any language that `lab.toml` names."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from common.protocol import GetView, View
+from labs.cluster import NotInTime, ServerStopped
+from labs.process import cluster as process_cluster
+from labs.process.cluster import ProcessCluster
+from labs.process.processes import Keeper
+from labs.submission import Command, commands, packages
+from labs.usage import BadUsage
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], None]:
+    """Writes a file of a submission in the test's own folder."""
+
+    def write(name: str, text: str) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+# --- lab.toml --------------------------------------------------------------------------------------------------------
+
+
+def test_a_lab_is_a_package_or_a_command(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    write("lab2_kvpaxos/roles.py", "ROLES = {}")
+    write("lab1_pbservice/main.mjs", "a folder of that name may hold anything else")
+    write("lab.toml", '[lab1_pbservice]\ncommand = ["sh", "-c", "true"]\n')
+    assert packages(tmp_path) == ["lab1_pbservice", "lab2_kvpaxos"]
+    assert commands(tmp_path) == {"lab1_pbservice": Command(("sh", "-c", "true"), tmp_path)}
+
+
+def test_a_program_of_the_submission_is_named_by_its_path(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    write("bin/server", "#!/bin/sh\n")
+    write("lab.toml", '[lab1_pbservice]\ncommand = ["bin/server"]\n')
+    with pytest.raises(BadUsage, match=f"there is no program 'bin/server' in {tmp_path} that can be run"):
+        packages(tmp_path)
+    (tmp_path / "bin" / "server").chmod(0o755)
+    assert packages(tmp_path) == ["lab1_pbservice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"with a roles.py in .*, or a lab.toml that names a command"),
+        ("[lab1_pbservice", r"cannot read .*lab\.toml: Expected"),
+        ('[lab9]\ncommand = ["sh"]', r"\[lab9\]: expected the package of a lab \(lab1_pbservice, "),
+        ('command = ["sh"]', r"\[command\]: expected the package of a lab"),
+        ("lab1_pbservice = 3", r"\[lab1_pbservice\]: Expected `object`, got `int`; expected a list of words"),
+        ("[lab1_pbservice]", r"\[lab1_pbservice\]: Object missing required field `command`; expected a list of words"),
+        ('[lab1_pbservice]\ncommand = "node main.mjs"', r"Expected `array`, got `str` - at `\$\.command`; .*as in"),
+        ("[lab1_pbservice]\ncommand = []", r"length >= 1"),
+        ('[lab1_pbservice]\ncommand = [""]', r"length >= 1"),
+        ('[lab1_pbservice]\ncommand = ["sh", 3]', r"Expected `str`, got `int`"),
+        ('[lab1_pbservice]\ncomand = ["sh"]', r"\[lab1_pbservice\]: Object contains unknown field `comand`"),
+        ('[lab1_pbservice]\ncommand = ["no-such-program"]', r"no program 'no-such-program' on this machine"),
+        ('[lab2_kvpaxos]\ncommand = ["sh"]', r"there is a lab2_kvpaxos/roles\.py as well as a command"),
+    ],
+)
+def test_a_lab_toml_that_makes_no_sense_is_said_to_in_one_line(
+    write: Callable[[str, str], None], tmp_path: Path, text: str, complaint: str
+) -> None:
+    if "lab2" in text:
+        write("lab2_kvpaxos/roles.py", "ROLES = {}")
+    write("lab.toml", text)
+    with pytest.raises(BadUsage, match=complaint) as error:
+        packages(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+# --- through the command ---------------------------------------------------------------------------------------------
+
+
+def lab(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
+    """Runs `lab` in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "labs", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+FAILS: Final = """
+[lab1_pbservice]
+command = ["sh", "-c", "echo I am no server >&2; exit 3"]
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["test", "lab1", "--world", "sim"],
+        ["test", "--world", "both"],
+        ["shrink", "viewservice::test_first_primary", "--seed", "1", "--out", "small.json"],
+    ],
+    ids=" ".join,
+)
+def test_the_simulation_runs_no_commands(write: Callable[[str, str], None], tmp_path: Path, words: list[str]) -> None:
+    write("mine/lab.toml", FAILS)
+    done = lab(tmp_path, *words, "--submission", "mine")
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lab: the simulation runs Python only, and lab1_pbservice in mine is a command (sh -c ")
+    assert line.endswith("use --world process")
+
+
+def test_a_command_that_ends_at_once_is_shown_with_what_it_wrote(
+    write: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    write("mine/lab.toml", FAILS)
+    words = ["-k", "first_primary", "-n0", "--out", "run"]
+    done = lab(tmp_path, "test", "viewservice", "--submission", "mine", *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "vs-1 (viewserver) ended by itself: exit status 3" in done.stdout
+    assert "I am no server" in done.stdout
+    assert "left behind: 0 processes, 0 socket files" in done.stdout
+
+
+def test_common_is_always_the_official_one(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "lab1_pbservice", tmp_path / "mine" / "lab1_pbservice")
+    for name in ("__init__", "protocol", "clerk", "load", "wire"):
+        write(f"mine/common/{name}.py", "raise ZeroDivisionError('not the official common')")
+    words = ["-k", "single_primary", "-n0", "--world", "both", "--seeds", "2", "--out", "run"]
+    done = lab(tmp_path, "test", "pbservice", "--submission", "mine", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- servers that are commands ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Starts a server with a command, does something with its cluster, and ends both."""
+    keepers = []
+
+    def start(*words: str, then: Callable[[ProcessCluster], object] = lambda _: None) -> None:
+        keeper = Keeper("some_lab", f"test-{uuid.uuid4().hex}", command=Command(words, tmp_path))
+        keepers.append(keeper)
+
+        async def main() -> None:
+            async with ProcessCluster("some_lab", keeper, folder=tmp_path / "run") as cluster:
+                await cluster.start("viewserver", "vs")
+                outcome = then(cluster)
+                if asyncio.iscoroutine(outcome):
+                    await outcome
+
+        asyncio.run(main())
+
+    yield start
+    for keeper in keepers:
+        keeper.close()
+
+
+def test_a_program_that_cannot_be_run_is_named(start: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "server").write_text("it has no right to be run")
+    with pytest.raises(ServerStopped, match=r"(?s)exit status 1\..*cannot run './server' in .*: Permission denied"):
+        start("./server")
+
+
+def test_a_program_that_never_listens_is_not_waited_for_for_ever(
+    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
+    with pytest.raises(NotInTime, match=r"(?s)waited 1 s for vs to listen.*net/vs/vs: there is none.*I think"):
+        start("sh", "-c", "echo I think; exec sleep 60")
+
+
+def test_a_socket_file_that_makes_no_sense_is_shown(
+    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
+    with pytest.raises(NotInTime, match=r"to hold 'host port', got 'localhost:80"):
+        start("sh", "-c", 'mkdir -p "$2/$1"; echo localhost:80 > "$2/$1/$1"; exec sleep 60')
+
+
+def test_a_program_that_cannot_stop_writing_is_shown_in_short(
+    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
+    with pytest.raises(NotInTime, match=r"(?s)waited 1 s for vs to listen.*water") as failure:
+        start("sh", "-c", "while :; do printf 'water water water water'; done")
+    assert len(str(failure.value)) < 2000
+
+
+def test_a_program_is_not_sent_signals_that_ask_for_a_snapshot(start: Callable[..., None]) -> None:
+    """SIGUSR1 starts the debugger of Node, SIGUSR2 ends it, and most programs die of both."""
+
+    async def look(cluster: ProcessCluster) -> None:
+        assert (await cluster.snapshot("vs")).state == "running"
+        await cluster.sleep(0.2)
+        cluster.check()
+
+    # It undoes what it inherits, as Node does.
+    script = (
+        "import signal, sys, time; from pathlib import Path; _, name, net, _ = sys.argv[1:];"
+        "signal.signal(signal.SIGUSR1, signal.SIG_DFL); signal.signal(signal.SIGUSR2, signal.SIG_DFL);"
+        "own = Path(net) / name; own.mkdir(parents=True, exist_ok=True); (own / name).write_text('127.0.0.1 9\\n');"
+        "time.sleep(60)"
+    )
+    start(sys.executable, "-c", script, then=look)
+
+
+def test_a_program_in_python_finds_the_official_common(start: Callable[..., None]) -> None:
+    async def ask(cluster: ProcessCluster) -> None:
+        assert await cluster.call("vs", GetView()) == View(0, "", "")
+
+    start("sh", "-c", f'exec {sys.executable} -m common.main lab1_pbservice "$0" "$1" "$2"', then=ask)
