@@ -910,8 +910,8 @@ async def test_late_request_after_return(cluster: Cluster) -> None:
 async def test_cut_off_server_of_the_old_group(cluster: Cluster) -> None:
     """A server that was cut off while its shard moved gives no old values.
 
-    kv-100-0 reaches nobody, but a clerk reaches it; the others of its group hand the shard over, and it is written at the new
-    group. Catches: reads of what a server has itself; a shard that is given up by each server for itself.
+    kv-100-0 reaches nobody, but a clerk reaches it; the others of its group hand the shard over, and it is written at
+    the new group. Catches: reads of what a server has itself; a shard that is given up by each server for itself.
     """
     service = await Service.start(cluster, 2, A, B)
     old, new = await service.clerk("ck-old"), await service.clerk("ck-new")
@@ -1106,22 +1106,26 @@ async def test_server_without_memory(cluster: Cluster) -> None:
 async def test_server_that_missed_configurations(cluster: Cluster) -> None:
     """A server that was cut off during many changes catches up.
 
-    kv-101-2 reaches nobody while shards move and a group leaves and joins. When it is back, it serves what its group
-    has, with either of the others. Catches: a server that follows configurations and loses sight of the data; one that
-    can follow only as long as the masters and groups stand where it does.
+    kv-101-2 reaches nobody while shards move and a group leaves and joins. A clerk that it served before does not stay
+    with it. When it is back, it serves what its group has, with either of the others. Catches: a server that follows
+    configurations without their data; a clerk that believes for ever that the group does not have the shard.
     """
     service = await Service.start(cluster, 2, A, B)
-    ck = await service.clerk("ck-1")
+    ck, loyal = await service.clerk("ck-1"), await service.clerk("ck-loyal")
     await service.put_all(ck)
     *others, away = service.groups[B]
+    shard, new = await service.shard_at(B), await service.shard_at(A)
+    service.corner(loyal, away, *service.masters)
+    await service.check(loyal, KEYS[shard], KEYS[shard], f"{away} is the only one of its group that ck-loyal reaches")
+    service.free(loyal)
     everybody = [*service.masters, *service.servers()]
     service.part([away], [name for name in everybody if name != away])
-    shard = await service.shard_at(B)
     for gid in (A, B):
         await service.move(shard, gid)
         await service.settle(away)
     await service.leave(A)
     await service.settle(away)
+    await service.check(loyal, KEYS[new], KEYS[new], f"{away} knows nothing of shard {new}, but the others have it")
     for key in KEYS:
         await service.append(ck, key, "+")
     await service.join(A)
