@@ -69,6 +69,8 @@ class ShardKV:
         self._masters = News(host, masters)
         self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
         """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
+        self._pieces: set[tuple[int, int, bytes]] = set()
+        """Pieces of shards that are in the log's hands."""
         self._following = False
         self._handing_over: set[tuple[int, int]] = set()
         """Configuration and shard of each handover that is being worked on."""
@@ -106,6 +108,8 @@ class ShardKV:
         if isinstance(entry, Op):
             self._submitted.pop(entry.client, None)
             return self.group.execute(entry)
+        if isinstance(entry, Part | Withdrawn):
+            self._pieces.discard(_name(entry))
         self.group.apply(entry)
         if self.group.news:
             self._tell()
@@ -304,5 +308,12 @@ class ShardKV:
         leader = self.rsm.leader
         if leader is not None and leader != self.host.name and not request.here:
             return Leader(leader)
+        if _name(piece) in self._pieces:
+            return NotYet()  # without a majority, the same would be in the queue again and again
+        self._pieces.add(_name(piece))
         await self.rsm.submit(piece)
         return self.group.answer(request.gid, piece.num, piece.shard)
+
+
+def _name(piece: Part | Withdrawn) -> tuple[int, int, bytes]:
+    return piece.num, piece.shard, piece.data if isinstance(piece, Part) else b""
