@@ -307,12 +307,14 @@ def test_a_command_line_can_be_started_in_place_of_a_role(run: str, tmp_path: Pa
     keeper.close()
 
 
-def test_another_program_does_not_mind_the_signals_that_ask_for_a_snapshot(keeper: Keeper, tmp_path: Path) -> None:
+def test_another_program_does_not_mind_the_signals_that_ask_for_a_snapshot(run: str, tmp_path: Path) -> None:
+    script = (
+        "import pathlib, time; pathlib.Path('up').touch()\nwhile not pathlib.Path('end').exists(): time.sleep(0.01)"
+    )
+    keeper = Keeper("some_lab", run, command=Command((sys.executable, "-c", script), tmp_path))
+
     async def scenario() -> None:
-        script = (
-            "import pathlib, time; pathlib.Path('up').touch()\nwhile not pathlib.Path('end').exists(): time.sleep(0.01)"
-        )
-        process = await keeper.start("x", "x", {}, tmp_path / "net", tmp_path / "log", [sys.executable, "-c", script])
+        process = await keeper.start("x", "x", {}, tmp_path / "net", tmp_path / "log")
         while not (tmp_path / "up").exists():
             await asyncio.sleep(0.01)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -322,6 +324,7 @@ def test_another_program_does_not_mind_the_signals_that_ask_for_a_snapshot(keepe
         assert process.how == "exit status 0"
 
     asyncio.run(scenario())
+    keeper.close()
 
 
 def test_many_servers_start_side_by_side(play: Play) -> None:
