@@ -40,6 +40,8 @@ class RunLoad(Request[LoadDone]):
     operation: Kind
     value_size: int
     keys: int
+    prefix: str = ""
+    """What all keys begin with. Without it they differ in their first character, so that all shards get some."""
 
 
 async def serve_load(host: Host, make_clerk: Callable[[], KeyValue]) -> None:
@@ -55,7 +57,7 @@ async def serve_load(host: Host, make_clerk: Callable[[], KeyValue]) -> None:
 
 
 async def _run(clerks: list[KeyValue], request: RunLoad) -> LoadDone:
-    keys = [f"key-{number}" for number in range(request.keys)]
+    keys = [f"{request.prefix}{str(number)[::-1]}-key" for number in range(request.keys)]
     value = "v" * request.value_size
     at_first = "" if request.operation == "append" else value
     share = len(clerks)

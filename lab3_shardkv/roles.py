@@ -4,7 +4,7 @@ from common.clerk import serve_clerk
 from common.host import Host
 from common.load import serve_load
 from common.protocol import DEFAULT_SHARDS
-from lab3_shardkv.shardkv.clerk import Clerk, Spread
+from lab3_shardkv.shardkv.clerk import Clerk
 from lab3_shardkv.shardkv.server import ShardKV
 from lab3_shardkv.shardmaster.clerk import Clerk as MasterClerk
 from lab3_shardkv.shardmaster.clerk import serve_clerk as serve_master_clerk
@@ -31,9 +31,9 @@ async def clerk(host: Host, masters: list[str]) -> None:
     await serve_clerk(host, Clerk(host, masters))
 
 
-async def load(host: Host, masters: list[str], prefix: str = "") -> None:
-    """Many clients in one process, for measurements. Their keys begin with `prefix`, or are spread over all shards."""
-    await serve_load(host, lambda: Spread(host, masters, prefix))
+async def load(host: Host, masters: list[str]) -> None:
+    """Many clients in one process, for measurements."""
+    await serve_load(host, lambda: Clerk(host, masters))
 
 
 ROLES = {"shardmaster": shardmaster, "masterclerk": masterclerk, "shardkv": shardkv, "clerk": clerk, "load": load}

@@ -96,14 +96,3 @@ class Clerk:
 
     async def _rest(self, seconds: float) -> None:
         await self.host.sleep(seconds * (0.5 + self.host.random.random()))
-
-
-class Spread(Clerk):
-    """A client for measurements, whose keys are in one shard or in all: a load's keys all begin alike."""
-
-    def __init__(self, host: Host, masters: list[str], prefix: str) -> None:
-        super().__init__(host, masters)
-        self._prefix = prefix
-
-    async def _ask(self, kind: Kind, key: str, value: str) -> Any:
-        return await super()._ask(kind, self._prefix + key if self._prefix else key[::-1], value)

@@ -145,27 +145,29 @@ async def measure_moves(cluster: ProcessCluster, moves: int, say: Callable[[str]
     first, second = GROUPS
     shard = config.shards.index(first)
     staying = [config.shards.index(first, shard + 1), config.shards.index(second)]
-    for name, place in (("filler", shard), ("user", shard), ("other-0", staying[0]), ("other-1", staying[1])):
-        await cluster.start("load", name, masters=list(MASTERS), prefix=prefix_of(place))
+    for name in ("filler", "user", "other-0", "other-1"):
+        await cluster.start("load", name, masters=list(MASTERS))
     say(f"move: writing {MOVE_KEYS:,} keys")
-    await cluster.call("filler", RunLoad(128, 0.1, "put", VALUE_SIZE, MOVE_KEYS), timeout=None)
-    return [await measure_move(cluster, shard, (second, first)[number % 2], say) for number in range(moves)]
+    await run(cluster, "filler", shard, 128, 0.1, MOVE_KEYS)
+    return [await measure_move(cluster, shard, staying, (second, first)[number % 2], say) for number in range(moves)]
 
 
-async def measure_move(cluster: ProcessCluster, shard: int, to: int, say: Callable[[str], None]) -> Moved:
+async def measure_move(
+    cluster: ProcessCluster, shard: int, staying: list[int], to: int, say: Callable[[str], None]
+) -> Moved:
     """Moves the shard, with everybody at work."""
     say(f"move: shard {shard} to group {to}")
     windows: list[Window] = []
     over = asyncio.Event()
 
-    async def others(name: str) -> None:
+    async def others(name: str, place: int) -> None:
         while not over.is_set():
             began = time.perf_counter()
-            done = await run(cluster, name, MOVE_CLERKS // 2, WINDOW)
+            done = await run(cluster, name, place, MOVE_CLERKS // 2, WINDOW)
             windows.append(Window(began, time.perf_counter(), done.operations))
 
     async def user() -> float:
-        done = await run(cluster, "user", 1, SETTLING + AFTER)  # in one go: no operation is left out
+        done = await run(cluster, "user", shard, 1, SETTLING + AFTER)  # in one go: no operation is left out
         over.set()
         return done.slowest
 
@@ -176,14 +178,19 @@ async def measure_move(cluster: ProcessCluster, shard: int, to: int, say: Callab
         await settled(cluster, GROUPS)
         return began, time.perf_counter()
 
-    *_, slowest, (began, ended) = await asyncio.gather(others("other-0"), others("other-1"), user(), move())
+    *_, slowest, (began, ended) = await asyncio.gather(
+        others("other-0", staying[0]), others("other-1", staying[1]), user(), move()
+    )
     keys = (await cluster.call(servers_of(to)[0], GetShards())).shards[shard].keys
     return Moved(keys, ended - began, slowest, rate(windows, began - BEFORE, began), rate(windows, began, ended))
 
 
-async def run(cluster: ProcessCluster, name: str, clerks: int, seconds: float) -> LoadDone:
-    """Some clerks at work, on as few keys as there are clerks, since these are written first each time."""
-    return await cluster.call(name, RunLoad(clerks, seconds, "put", VALUE_SIZE, clerks), timeout=None)
+async def run(
+    cluster: ProcessCluster, name: str, shard: int, clerks: int, seconds: float, keys: int | None = None
+) -> LoadDone:
+    """Some clerks at work in a shard, on as few keys as there are clerks, since these are written first each time."""
+    load = RunLoad(clerks, seconds, "put", VALUE_SIZE, keys or clerks, prefix_of(shard))
+    return await cluster.call(name, load, timeout=None)
 
 
 def rate(windows: Sequence[Window], began: float, ended: float) -> float:
