@@ -251,4 +251,6 @@ def _verdict(attempts: list[Attempt], result: TestResult) -> Text:
         if result.interval:
             low, high = result.interval
             said += f"\n{low:.0%} to {high:.0%}" + (f", {result.decision}" if result.decision else "")
+    if result.starved:
+        said += f"\nmachine too busy in {result.starved} more"
     return Text(said, COLOURS[result.status])

@@ -260,14 +260,14 @@ class Runner:
             message = _NEVER.format(len(seeds), "\n".join(f"- {what}" for what in never))
             return Report("failed", len(seeds), [], Failure(message, seeds[0], replay, str(folder)))
         failed.sort(key=lambda outcome: outcome.seed)
-        first = next((outcome for outcome in failed if outcome.status == "failed"), failed[0])
+        first = min(failed, key=lambda outcome: ("failed", "error", "inconclusive").index(outcome.status))
         for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
             keep(again, folder / str(first.seed))
         failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
         if first.status == "failed":
             failure.shrink = self._shrink(item, first.seed)
-        status: Status = "failed" if first.status == "failed" else "error"
-        return Report(status, len(seeds), [outcome.seed for outcome in failed], failure)
+        wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
+        return Report(first.status, len(seeds), wrong, failure, undecided=len(failed) - len(wrong))
 
     def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
         limit = item.grade.within * self.patience

@@ -22,7 +22,7 @@ TICK: Final = 0.02
 """Seconds between two looks at the clock."""
 WINDOW: Final = 1.0
 """Seconds over which shares are taken."""
-MOST_LAG: Final = 0.1
+MOST_LAG: Final = 0.15
 """Seconds by which the loop may be late, its own work not counted."""
 MOST_STEAL: Final = 0.2
 """Share of the processors' time that somebody else may have had in any one second."""

@@ -33,6 +33,11 @@ def item(test: str) -> GradedItem:
     return GradedItem(test, HERE / "given.py", getattr(given, test), Grade(test, "A", 1, 10.0), ECHO)
 
 
+def test_seeds_that_could_not_tell_are_no_failures(runner: Runner, tmp_path: Path) -> None:
+    report = runner.run(item("test_cannot_tell"), "sim", range(3), tmp_path)
+    assert (report.status, report.runs, report.failed_seeds, report.undecided) == ("inconclusive", 3, [], 3)
+
+
 def test_a_run_notes_what_happened_at_least_once() -> None:
     async def scenario(cluster: SimCluster) -> None:
         for happened in (False, True, False):
