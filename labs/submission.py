@@ -91,9 +91,9 @@ def _command(folder: Path, package: str, section: object) -> Command:
 
 def check_offered(folder: Path, package: str, world: str) -> None:
     """Raises `BadUsage` unless a submission has this lab, and can run it in the world ("process", "sim" or "both")."""
-    if package not in packages(folder):
-        raise BadUsage(f"expected {package} in the submission {folder}, which has {', '.join(packages(folder))}")
     command = commands(folder).get(package)
+    if command is None and not _is_python(folder, package):
+        raise BadUsage(f"expected {package} in the submission {folder}, which has {', '.join(packages(folder))}")
     if command is not None and world != "process":
         raise BadUsage(
             f"the simulation runs Python only, and {package} in {folder} is a command ({command}): use --world process"

@@ -1,6 +1,7 @@
 """What is said of servers that do not get on: who waits for whom, where they are in their code, and what is cut."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ from conftest import Play
 from toy_lab.messages import Add, Crash, Echo, Lend, Numbers, Send, Spin
 
 from common.host import CallFailed
+from common.snapshot import Snapshot
 from labs import stuck
 from labs.process import cluster as process_cluster
 from labs.process.cluster import ProcessCluster
+from labs.process.processes import Keeper
+from labs.submission import Command
 
 SOON = 20.0
 """Seconds within which things happen that take milliseconds. Generous: the machine may be slow."""
@@ -101,6 +105,28 @@ def test_a_server_that_ends_while_it_is_asked_is_no_mishap(play: Play) -> None:
         assert "killed: a" in stuck.summary(await stuck.describe(cluster))
 
     play(scenario)
+
+
+def test_of_a_program_in_another_language_only_its_state_is_told(run: str, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(
+        "import pathlib, sys, time\n"
+        "file = pathlib.Path(sys.argv[3], sys.argv[2], sys.argv[2])\n"
+        "file.parent.mkdir(parents=True)\n"
+        "file.with_name('draft').write_text('127.0.0.1 9')\n"
+        "file.with_name('draft').rename(file)\n"
+        "time.sleep(1000)\n"
+    )
+    keeper = Keeper("some_lab", run, command=Command((sys.executable, "server.py"), tmp_path))
+
+    async def scenario() -> None:
+        async with ProcessCluster("some_lab", keeper, folder=tmp_path / "run") as cluster:
+            await cluster.start("adder", "a")
+            assert await cluster.snapshot("a") == Snapshot("running")
+            cluster.pause("a")
+            assert await cluster.snapshot("a") == Snapshot("paused")
+
+    asyncio.run(scenario())
+    keeper.close()
 
 
 def test_a_call_whose_caller_went_away_is_not_told(play: Play) -> None:
