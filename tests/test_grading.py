@@ -49,7 +49,10 @@ def test_a_module_names_its_suite(suite: Suite) -> None:
     assert suite.name == module_of(suite).SUITE
 
 
-@pytest.mark.parametrize(("suite", "count"), [("viewservice", 9), ("pbservice", 15), ("paxos", 19), ("kvpaxos", 13)])
+@pytest.mark.parametrize(
+    ("suite", "count"),
+    [("viewservice", 9), ("pbservice", 15), ("paxos", 19), ("kvpaxos", 13), ("shardmaster", 9), ("shardkv", 5)],
+)
 def test_all_titles_of_2015_are_there(suite: str, count: int) -> None:
     (found,) = find_suites(suite)
     assert len([grade for grade in grades_of(found) if not grade.part.endswith("+")]) == count
