@@ -132,6 +132,10 @@ class Cluster(ABC):
         """
         return draw()
 
+    def random_of(self, part: str) -> Random:
+        """Randomness of its own for a part of the test, which stays what it was when another part is left out."""
+        return Random(f"test {self.seed} {part}")
+
     def sometimes(self, what: str, happened: bool, seeds: int = ENOUGH_SEEDS) -> None:
         """Says that this is meant to happen in some runs of the test, though not in each, and whether it did now.
 

@@ -2,10 +2,12 @@
 
 A run is the list of its choices that did not come out in the simplest way (`labs.choices`). Those are left out piece
 by piece, large pieces first (Zeller and Hildebrandt's delta debugging), as long as the run still fails in the same way:
-first the times that messages take, then a storm's blows, the test's own steps, and the faults. Whatever a shorter run
-no longer comes to is gone with them. In the end nothing can be left out alone.
+all the times that messages take, all of a storm's blows, all of the test's own steps, all faults; then halves of each,
+quarters, and so on. Whatever a shorter run no longer comes to is gone with them. In the end nothing can be left out
+alone.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -127,14 +129,14 @@ class Shrinker:
     def shrink(self) -> Outcome:
         """The smallest run that still fails in the same way. Its choices are all that is not simple in it."""
         self._fails([])
-        while not self.spent:
+        pieces = 1
+        while not self.spent and not self.done:
             before = self.best.choices
-            for kind in ORDER:
-                self._thin_out(kind)
-            self._simplify()
-            if self.best.choices == before:
-                self.done = True
-                break
+            sizes = [self._thin_out(kind, pieces) for kind in ORDER]
+            pieces *= 2
+            if max(sizes) <= 1:
+                self._simplify()
+                self.done = self.best.choices == before and not self.spent
         return self.best
 
     def _fails(self, choices: list[Choice]) -> bool:
@@ -151,16 +153,15 @@ class Shrinker:
         self._told(f"run {self.runs}, {self.elapsed:.0f} s: {count(outcome.choices)} left")
         return True
 
-    def _thin_out(self, kind: str) -> None:
-        """Leaves out pieces of this kind: all of it, then halves, quarters, and so on, down to single choices."""
-        size = len(self._those(kind))
-        while size >= 1 and not self.spent:
-            start = 0
-            while start < len(those := self._those(kind)):
-                gone = {(choice.of, choice.number) for choice in those[start : start + size]}
-                if not self._fails([c for c in self.best.choices if (c.of, c.number) not in gone]):
-                    start += size
-            size = min(size, len(self._those(kind))) // 2 if size > 1 else 0
+    def _thin_out(self, kind: str, pieces: int) -> int:
+        """Cuts what there is of this kind into so many pieces, and leaves each of them out. Gives a piece's size."""
+        size = math.ceil(len(self._those(kind)) / pieces)
+        start = 0
+        while start < len(those := self._those(kind)) and not self.spent:
+            gone = {(choice.of, choice.number) for choice in those[start : start + size]}
+            if not self._fails([c for c in self.best.choices if (c.of, c.number) not in gone]):
+                start += size
+        return size
 
     def _those(self, kind: str) -> list[Choice]:
         return [choice for choice in self.best.choices if kind_of(choice) == kind]

@@ -15,6 +15,7 @@ MISTAKES: Final = {
     "duplicates_looked_for_too_early.json": (
         "duplicates are looked for when a request comes, and not when it is executed"
     ),
+    "gets_do_not_ask_the_backup.json": "Gets do not ask the backup",
     "views_need_no_acknowledgement.json": "views need no acknowledgement",
 }
 """For each file the mistake, by its name in the lab's table, with which it fails."""
