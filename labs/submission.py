@@ -22,7 +22,6 @@ from labs.usage import BadUsage
 
 FILE: Final = "lab.toml"
 PACKAGES: Final = tuple(dict.fromkeys(suite.package for suite in SUITES))
-CONTRACT: Final = "docs/process-contract.md"
 
 
 class Command(NamedTuple):

@@ -2,7 +2,7 @@
 //
 //   nil       null            str     string (UTF-8)
 //   bool      true, false     bin     Buffer
-//   int       number; a bigint where a number would not be exact
+//   int       number, if it is whole; a bigint where a number would not be exact
 //   float     number          array   Array
 //                             map     Map
 //
@@ -27,7 +27,7 @@ function write(parts, value) {
   if (value === null) parts.push(head(0xc0));
   else if (value === false) parts.push(head(0xc2));
   else if (value === true) parts.push(head(0xc3));
-  else if (typeof value === 'bigint' || Number.isInteger(value)) parts.push(integer(value));
+  else if (typeof value === 'bigint' || Number.isSafeInteger(value)) parts.push(integer(value));
   else if (typeof value === 'number') parts.push(float(value));
   else if (typeof value === 'string') {
     const bytes = Buffer.from(value);

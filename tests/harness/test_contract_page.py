@@ -7,6 +7,7 @@ import shlex
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -145,18 +146,18 @@ def test_a_real_server_answers_with_these_bytes(block: Block, keeper: Keeper, tm
     async def play() -> None:
         async with ProcessCluster(keeper.package, keeper, folder=tmp_path) as cluster:
             connection = Connection(*await asyncio.open_connection(*await start(cluster, block.role)))
-            for asked, answer in exchanges(block):
-                connection.writer.write(asked.data)
-                if asked.kind == "notification":
-                    continue
-                came = await connection.frame()
-                if answer is not None:
-                    assert came.hex(" ") == answer.data.hex(" "), asked.words
-                else:
-                    refusal = decode_frame(came)
-                    assert isinstance(refusal, ResponseFrame)
-                    assert (refusal.msgid, bool(refusal.error)) == (asked.msgid, True), asked.words
+            with closing(connection.writer):
+                for asked, answer in exchanges(block):
+                    connection.writer.write(asked.data)
+                    if asked.kind == "notification":
+                        continue
+                    came = await connection.frame()
+                    if answer is not None:
+                        assert came.hex(" ") == answer.data.hex(" "), asked.words
+                    else:
+                        refusal = decode_frame(came)
+                        assert isinstance(refusal, ResponseFrame)
+                        assert (refusal.msgid, bool(refusal.error)) == (asked.msgid, True), asked.words
             cluster.check()
-            connection.writer.close()
 
     asyncio.run(play())
