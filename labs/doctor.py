@@ -4,7 +4,9 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +26,8 @@ LANDLOCK_VERSION: Final = 1
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PRESSURE_SECONDS: Final = 0.2
 """How long the load is looked at."""
+RUNTIMES: Final = {"node": "--version", "go": "version"}
+"""Programs that servers in other languages may need, and how each is asked for its version."""
 ENOUGH_FILES: Final = 4096
 """Open files that a run with several workers may want at once."""
 
@@ -49,6 +53,7 @@ def examine() -> list[Finding]:
         _memory(),
         _files(),
         _uvloop(),
+        _runtimes(),
         _landlock(),
         _namespaces(),
         _cgroups(),
@@ -99,6 +104,25 @@ def _uvloop() -> Finding:
         return Finding(
             "uvloop", "not installed", False, "servers run on asyncio's own loop: slower, otherwise the same"
         )
+
+
+def _runtimes() -> Finding:
+    found = [said for program, question in RUNTIMES.items() if (said := _version(program, question))]
+    missing = [program for program in RUNTIMES if shutil.which(program) is None]
+    follows = f"no {' and no '.join(missing)}: a submission whose lab.toml names it cannot be run" if missing else ""
+    return Finding("Other languages", ", ".join(found) or "none", not missing, follows)
+
+
+def _version(program: str, question: str) -> str:
+    """The program and its version, or nothing where there is no such program."""
+    if shutil.which(program) is None:
+        return ""
+    try:
+        done = subprocess.run([program, question], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return f"{program}, which does not run"
+    number = re.search(r"\d+(\.\d+)+", done.stdout)
+    return f"{program} {number[0]}" if number else program
 
 
 def _landlock() -> Finding:

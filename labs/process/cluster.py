@@ -232,8 +232,6 @@ class ProcessCluster(Cluster):
             return Snapshot("killed")
         if self._servers[name].paused:
             return Snapshot("paused")
-        if self._keeper.command is not None:  # a program that knows nothing of these signals
-            return Snapshot()
         if self._keeper.command is not None:
             return Snapshot("running")  # to another language our signals mean something else, such as death
         file = self.net / name / snapshot.FILE
