@@ -131,7 +131,10 @@ def _summary(cluster: Cluster, found: Mapping[str, Snapshot], waits: list[Wait])
         if names:
             yield f"  {state}: {', '.join(names)}"
     yield from (f"  {cut}" for cut in cuts(cluster))
-    if not waits:
+    unknown = any(
+        each.state == "running" and not each.tasks for each in found.values()
+    )  # a program of another language
+    if not waits and not unknown:
         yield "  no server waits for another one's answer"
 
 

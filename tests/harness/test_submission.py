@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from common.protocol import GetView, View
+from labs import stuck
 from labs.cluster import NotInTime, ServerStopped
 from labs.process import cluster as process_cluster
 from labs.process.cluster import ProcessCluster
@@ -206,6 +207,7 @@ def test_a_program_is_not_sent_signals_that_ask_for_a_snapshot(start: Callable[.
 
     async def look(cluster: ProcessCluster) -> None:
         assert (await cluster.snapshot("vs")).state == "running"
+        assert "no server waits" not in await stuck.describe(cluster), "of programs, nobody knows that"
         await cluster.sleep(0.2)
         cluster.check()
 
