@@ -131,10 +131,8 @@ def _summary(cluster: Cluster, found: Mapping[str, Snapshot], waits: list[Wait])
         if names:
             yield f"  {state}: {', '.join(names)}"
     yield from (f"  {cut}" for cut in cuts(cluster))
-    unknown = any(
-        each.state == "running" and not each.tasks for each in found.values()
-    )  # a program of another language
-    if not waits and not unknown:
+    # A server without a single task is a program in another language, of which nothing is known.
+    if not waits and all(each.tasks for each in found.values() if each.state == "running"):
         yield "  no server waits for another one's answer"
 
 
