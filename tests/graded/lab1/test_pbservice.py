@@ -1205,7 +1205,7 @@ async def receive_guests(service: Service, line: int, over: asyncio.Event) -> No
     number = 0
     while not over.is_set():
         number += 1
-        keys = cluster.choose(f"guests-{line}", lambda: random.choices("abc", k=random.randrange(1, 3)), [])
+        keys: list[str] = cluster.choose(f"guests-{line}", lambda: random.choices("abc", k=random.randrange(1, 3)), [])
         if keys:
             guest = await service.clerk(f"guest-{line}-{number}")
             for turn, key in enumerate(keys):
