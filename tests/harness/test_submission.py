@@ -124,6 +124,28 @@ def test_the_simulation_runs_no_commands(write: Callable[[str, str], None], tmp_
     assert line.endswith("use --world process")
 
 
+def test_the_simulation_runs_no_commands_for_pytest_either(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    """The reference would be imported in their place, and pass."""
+    write("mine/lab.toml", FAILS)
+    suite = ROOT / "tests/graded/lab1/test_viewservice.py"
+    words = [
+        suite,
+        "-k",
+        "first_primary",
+        "--world",
+        "sim",
+        "--submission",
+        tmp_path / "mine",
+        "--out",
+        tmp_path / "run",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the simulation runs Python only" in done.stdout
+
+
 def test_a_command_that_ends_at_once_is_shown_with_what_it_wrote(
     write: Callable[[str, str], None], tmp_path: Path
 ) -> None:
