@@ -173,10 +173,10 @@ class PBServer:
                 continue
             if isinstance(reply, Accepted):
                 return self.replica.view == view  # it may have changed while we waited
-            if isinstance(reply, NotSynced):
-                await self.synchronise()
-            else:
+            if not isinstance(reply, NotSynced):
                 await self.disagree(view)
+            elif self.replica.view == view:  # otherwise what we have is not that view's, or not ours to give
+                await self.synchronise()
         return False
 
     async def disagree(self, view: View) -> None:

@@ -570,15 +570,11 @@ FORWARDING = [
             Edit(
                 SERVER,
                 """
-                if isinstance(reply, NotSynced):
-                    await self.synchronise()
-                else:
+                if not isinstance(reply, NotSynced):
                     await self.disagree(view)
                 """,
                 """
-                if isinstance(reply, NotSynced):
-                    await self.synchronise()
-                else:
+                if not isinstance(reply, NotSynced):
                     return True
                 """,
             ),
