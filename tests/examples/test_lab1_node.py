@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import aio_msgpack_rpc
 import msgpack
 import pytest
 
@@ -144,6 +145,42 @@ def test_a_caller_who_goes_away_does_no_harm(play: Play) -> None:
             writer.transport.abort()
         assert await ask_once(endpoint, GetView()) == View(0, "", "")
         cluster.check()
+
+    play(scenario)
+
+
+def test_a_client_that_we_did_not_write_can_talk_to_it(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("viewserver", "vs")
+        endpoint = links.read(cluster.net / "vs" / "vs")
+        assert endpoint is not None
+        reader, writer = await asyncio.open_connection(*endpoint)
+        client: Any = aio_msgpack_rpc.Client(reader, writer)
+        views = await asyncio.gather(*(client.call("GetView") for _ in range(50)))
+        assert views == [[0, "", ""]] * 50
+        with pytest.raises(
+            aio_msgpack_rpc.error.RPCResponseError, match=r"Ping\(me, viewnum\): expected viewnum to be"
+        ):
+            await client.call("Ping", "pb-1", "three")
+        client.close()
+        writer.close()
+        await writer.wait_closed()
+
+    play(scenario)
+
+
+def test_a_method_may_be_named_in_binary(play: Play) -> None:
+    """As the client of Neovim does."""
+
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("viewserver", "vs")
+        endpoint = links.read(cluster.net / "vs" / "vs")
+        assert endpoint is not None
+        reader, writer = await asyncio.open_connection(*endpoint)
+        writer.write(msgpack.packb([0, 7, b"GetView", []]))
+        answer = msgpack.packb([1, 7, None, [0, "", ""]])
+        assert await asyncio.wait_for(reader.readexactly(len(answer)), SOON) == answer
+        writer.close()
 
     play(scenario)
 
