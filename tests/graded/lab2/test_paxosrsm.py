@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from common.protocol import GetApplied, Submit
 from labs.cluster import CallFailed, Cluster, NotInTime
-from labs.faults import EVIL, UNRELIABLE
+from labs.faults import EVIL, UNRELIABLE, Faults
 from labs.grading import expect_equal, graded
 from labs.storm import Storm, expect_dead
 from labs.texts import shown
@@ -289,21 +289,26 @@ async def test_minority_waits(cluster: Cluster) -> None:
 async def test_holes_are_filled(cluster: Cluster) -> None:
     """Holes are filled.
 
-    rsm-0 and rsm-1 of five have many operations under way when they are cut off, four times, so that some instances
-    remain open that rsm-2 has heard of. The three others have to go on. Catches: a replica that waits for an instance
-    that nobody proposes in.
+    rsm-0 and rsm-1 of five get one operation after the other, and are cut off meanwhile, four times, so that some
+    instances remain open that rsm-2 has heard of. The three others have to go on. Catches: a replica that waits for an
+    instance that nobody proposes in.
     """
     replicas = await Replicas.start(cluster, 5)
     for name in replicas.names:
-        cluster.tap(name, EVIL)
+        cluster.tap(name, Faults(request_lost=0.5, reply_lost=0.2))
     total = 0
+
+    async def submit_soon(number: int, operation: str) -> None:
+        await cluster.sleep(cluster.random.uniform(0.0, 0.1))
+        await replicas.submit(number, operation)
+
     for _ in range(4):
         waiting = [
-            cluster.spawn(replicas.submit(number, f"{turn} at rsm-{number} after {total}"))
+            cluster.spawn(submit_soon(number, f"{turn} at rsm-{number} after {total}"))
             for turn in range(10)
             for number in (0, 1)
         ]
-        await cluster.sleep(cluster.random.uniform(0.0, 0.1))
+        await cluster.sleep(cluster.random.uniform(0.05, 0.1))
         replicas.part("01", "234")
         await replicas.answer_all(2, 3, 4, count=2)
         await replicas.until_same(["rsm-2", "rsm-3", "rsm-4"])
