@@ -4,6 +4,7 @@ In the simulation seeds are spent where they are needed: each test begins with a
 for, only while its rate of detection is not known well enough.
 """
 
+import logging
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from labs.grading import grade_of
 from labs.mistakes import Mistake, odds, plant
 from labs.places import graded_folder, root
 from labs.process import system
+from labs.results import Status
 from labs.running import GradedItem, Runner, World
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
@@ -93,15 +95,17 @@ class Tally:
         """With what probability it notices within the seeds that a student is asked to run."""
         return odds.probability(self.caught, self.runs)
 
-    def note(self, seed: int, noticed: bool, seconds: float, said: str) -> None:
-        """One more run."""
-        self.runs += 1
+    def note(self, seed: int, status: Status, seconds: float, said: str) -> None:
+        """One more run. If it could not tell, because the machine was too busy, it only took its time."""
         if self.first is None:
             self.seconds += seconds
-        if noticed:
+        if status == "inconclusive":
+            return
+        self.runs += 1
+        if status != "passed":
             self.caught += 1
             if self.first is None:
-                self.first, self.said = seed, said
+                self.first, self.said = seed, _gist(said)
 
     def add(self, later: "Tally") -> None:
         """The runs that came after these."""
@@ -161,7 +165,7 @@ class Subject:
         for tally in came:
             self.tallies[tally.test].add(tally)
         runs = job.seeds.stop - 1
-        rest = [test for test in job.tests if not self._is_settled(self.tallies[test])]
+        rest = [test for test in job.tests if runs < self.seeds and not self._is_settled(self.tallies[test])]
         jobs = [self._job(rest, runs, min(runs, PIECE))] if rest else []
         self.waiting += len(jobs)
         return jobs
@@ -171,8 +175,6 @@ class Subject:
         return Job(self.lab, self.package, self.mistake, tuple(tests), self.world, seeds)
 
     def _is_settled(self, tally: Tally) -> bool:
-        if tally.runs >= self.seeds:
-            return True
         return self.mistake is not None and (not tally.named or odds.is_known(tally.caught, tally.runs))
 
 
@@ -187,6 +189,7 @@ def prepare(folder: Path, parent: int) -> None:
     global _folder
     _folder = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable()  # asyncio tells of each task of a failed test that nobody asked again
     system.die_with_parent(parent)
 
 
@@ -230,7 +233,7 @@ def _in_sim(job: Job, test: str, worker: SimWorker, path: list[Path]) -> Tally:
     began = time.monotonic()
     for outcome in outcomes(worker, item, job.seeds, path):
         now = time.monotonic()
-        tally.note(outcome.seed, outcome.status in ("failed", "error"), now - began, _gist(outcome.message))
+        tally.note(outcome.seed, outcome.status, now - began, outcome.message)
         began = now
     return tally
 
@@ -244,7 +247,7 @@ def _in_processes(job: Job, test: str, folder: Path) -> Tally:
             began = time.monotonic()
             report = runner.run(item, "process", [seed], folder / "runs" / f"{test}.{seed}")
             said = report.failure.message if report.failure else ""
-            tally.note(seed, report.status in ("failed", "error"), time.monotonic() - began, _gist(said))
+            tally.note(seed, report.status, time.monotonic() - began, said)
     finally:
         runner.close()
     return tally
