@@ -55,7 +55,8 @@ def _summary(came: Matrix) -> str:
     return (
         f"| the suite of 2015 noticed it | mistakes | of them noticed here |\n|---|--:|--:|\n{_lines(rows)}"
         f"| all | {len(came.mistakes)} | {sum(each.sure for each in came.mistakes)} |\n\n"
-        f"The reference failed in {failed} of {runs} runs of the same tests.\n"
+        f"The reference failed in {failed} of {runs} runs of the same tests, each with"
+        f" {min((each.runs for each in came.reference), default=0)} seeds or more.\n"
     )
 
 
