@@ -12,7 +12,9 @@ def test_setup_cfg_lists_every_package() -> None:
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split())
     folders = {
-        file.parent for top in ("common", "labs", "lab?_*", "tests/graded") for file in ROOT.glob(f"{top}/**/*.py")
+        file.parent
+        for top in ("common", "labs", "lab?_*", "tests/graded")
+        for file in ROOT.glob(f"{top}/**/*.py")
         if "skeleton" not in file.parts  # which is copied, and never imported
     }
     there = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
