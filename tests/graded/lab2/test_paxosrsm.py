@@ -298,9 +298,9 @@ async def test_holes_are_filled(cluster: Cluster) -> None:
         cluster.tap(name, Faults(request_lost=0.5, reply_lost=0.2))
     total = 0
 
-    async def submit_soon(number: int, operation: str) -> None:
+    async def submit_soon(number: int, operation: str) -> int:
         await cluster.sleep(cluster.random.uniform(0.0, 0.1))
-        await replicas.submit(number, operation)
+        return await replicas.submit(number, operation)
 
     for _ in range(4):
         waiting = [
