@@ -7,8 +7,8 @@ from common.protocol import DEFAULT_SHARDS
 from lab3_shardkv.shardkv.clerk import Clerk
 from lab3_shardkv.shardkv.server import ShardKV
 from lab3_shardkv.shardmaster.clerk import Clerk as MasterClerk
-from lab3_shardkv.shardmaster.clerk import serve_clerk as serve_master_clerk
 from lab3_shardkv.shardmaster.server import ShardMaster
+from lab3_shardkv.shardmaster.serving import serve_clerk as serve_master_clerk
 
 
 async def shardmaster(host: Host, servers: list[str], shards: int = DEFAULT_SHARDS) -> None:

@@ -1,10 +1,9 @@
 """The clerk of the shard master: asks one master after the other until one of them has an answer."""
 
-import asyncio
 from typing import Any, Final
 
 from common.host import BadRequest, CallFailed, Host
-from common.protocol import NOBODY, Config, Done, Join, Leave, Move, Query
+from common.protocol import NOBODY, Config
 from lab3_shardkv.shardmaster.messages import Execute, Found, GetConfig, Op
 
 OPERATION_TIMEOUT: Final = 1.0
@@ -81,29 +80,3 @@ class News:
         except CallFailed:
             return None
         return reply.config if isinstance(reply, Found) else None
-
-
-async def serve_clerk(host: Host, clerk: Clerk) -> None:
-    """Lets others have `clerk` do things."""
-    one_at_a_time = asyncio.Lock()
-
-    async def join(request: Join) -> Done:
-        async with one_at_a_time:
-            await clerk.join(request.gid, request.servers)
-        return Done()
-
-    async def leave(request: Leave) -> Done:
-        async with one_at_a_time:
-            await clerk.leave(request.gid)
-        return Done()
-
-    async def move(request: Move) -> Done:
-        async with one_at_a_time:
-            await clerk.move(request.shard, request.gid)
-        return Done()
-
-    async def query(request: Query) -> Config:
-        async with one_at_a_time:
-            return await clerk.query(request.num)
-
-    await host.serve({Join: join, Leave: leave, Move: move, Query: query})

@@ -16,7 +16,7 @@ from labs.usage import BadUsage
 SKELETON: Final = Path(__file__).parent / "skeleton"
 GIVEN: Final = (
     *("__init__.py", "*/__init__.py", "roles.py", "README.md"),
-    *("paxos/server.py", "paxosrsm/server.py"),
+    *("paxos/server.py", "paxosrsm/server.py", "shardmaster/serving.py"),
 )
 """What a lab's package has that is no part of the task."""
 REPOSITORY: Final = (

@@ -1,9 +1,7 @@
 """The clerk of the shard master: asks one master after the other until one of them has an answer."""
 
-import asyncio
-
 from common.host import Host
-from common.protocol import Config, Done, Join, Leave, Move, Query
+from common.protocol import Config
 
 
 class Clerk:
@@ -28,29 +26,3 @@ class Clerk:
     async def query(self, num: int = -1) -> Config:
         """The configuration of this number, or the newest. Raises `BadRequest` if `num` is below -1."""
         raise NotImplementedError("Clerk.query is still to be written: lab3_shardkv/shardmaster/clerk.py")
-
-
-async def serve_clerk(host: Host, clerk: Clerk) -> None:
-    """Lets others have `clerk` do things."""
-    one_at_a_time = asyncio.Lock()
-
-    async def join(request: Join) -> Done:
-        async with one_at_a_time:
-            await clerk.join(request.gid, request.servers)
-        return Done()
-
-    async def leave(request: Leave) -> Done:
-        async with one_at_a_time:
-            await clerk.leave(request.gid)
-        return Done()
-
-    async def move(request: Move) -> Done:
-        async with one_at_a_time:
-            await clerk.move(request.shard, request.gid)
-        return Done()
-
-    async def query(request: Query) -> Config:
-        async with one_at_a_time:
-            return await clerk.query(request.num)
-
-    await host.serve({Join: join, Leave: leave, Move: move, Query: query})
