@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from labs.choices import Choice
-from labs.mistakes.measuring import graded_items
+from labs.collecting import graded_items
 from labs.running import GradedItem
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome

@@ -6,63 +6,27 @@ for, only while its rate of detection is not known well enough.
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from labs.grading import grade_of
+from labs.collecting import find_item, graded_items
 from labs.mistakes import Mistake, odds, plant
-from labs.places import graded_folder, root
+from labs.places import root
 from labs.process import system
 from labs.results import Status
 from labs.running import GradedItem, Runner, World
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
-from labs.suites import SUITES, Suite
+from labs.suites import SUITES
 
 FIRST: Final = 10
 """Seeds that each test begins with."""
 PIECE: Final = 50
 """Seeds that a test goes on with at once, at most."""
-
-
-# --- graded tests ----------------------------------------------------------------------------------------------------
-
-
-_items: dict[Path, dict[str, GradedItem]] = {}
-
-
-def graded_items(suite: Suite) -> dict[str, GradedItem]:
-    """The graded tests of a suite by name, in the order of their file."""
-    file = graded_folder() / suite.lab / f"test_{suite.name}.py"
-    if not file.is_file():
-        return {}
-    if file not in _items:
-        spec = spec_from_file_location(f"graded_{suite.name}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        _items[file] = {
-            name: GradedItem(name, file, function, grade, suite)
-            for name, function in vars(module).items()
-            if (grade := grade_of(function)) is not None
-        }
-    return _items[file]
-
-
-def find_item(lab: str, test: str) -> GradedItem:
-    """The graded test of that name in a lab. Raises `ValueError` if there is none."""
-    for suite in SUITES:
-        if suite.lab == lab and test in graded_items(suite):
-            return graded_items(suite)[test]
-    raise ValueError(f"{lab} has no graded test {test}")
 
 
 # --- tallies ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from typing import Final
 
 import pytest
 
+from labs.collecting import find_item
 from labs.mistakes import Mistake, load_all, load_kinds, plant
-from labs.mistakes.measuring import find_item, outcomes
+from labs.mistakes.measuring import outcomes
 from labs.sim.client import SimWorker
 
 HERE: Final = Path(__file__).parent
