@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from common.host import CallFailed, Host, every
 from common.protocol import GetShards, Shards
 from common.wire import Request
+from lab2_kvpaxos.paxosrsm.clients import ClientOps
 from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
 from lab3_shardkv.shardkv.core import Group, Handover
 from lab3_shardkv.shardkv.messages import (
@@ -35,8 +36,6 @@ from lab3_shardkv.shardkv.messages import (
 )
 from lab3_shardkv.shardmaster.clerk import News
 
-PASS_ON_TIMEOUT: Final = 0.3
-"""Seconds that the leader has to answer before another server proposes the operation itself."""
 LOOK_INTERVAL: Final = 0.1
 """Seconds between two looks of the one that leads for a new configuration and for what is to be handed over."""
 LOOKS_PER_QUESTION: Final = 5
@@ -67,8 +66,7 @@ class ShardKV:
         self.group = Group(gid, servers)
         self.rsm: PaxosRSM[Entry] = PaxosRSM(host, servers, self, Entry)  # type: ignore[arg-type]  # a union is no class
         self._masters = News(host, masters)
-        self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
-        """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
+        self.ops: ClientOps[Op] = ClientOps(host, self.rsm)
         self._pieces: set[tuple[int, int, bytes]] = set()
         """Pieces of shards that are in the log's hands."""
         self._following = False
@@ -104,9 +102,9 @@ class ShardKV:
     # --- the machine of the log --------------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> Any:
-        """Executes an entry. If it waited here, it does no longer; if it changes who has what, there may be work."""
+        """Executes an entry. If it changes who has what, there may be work."""
         if isinstance(entry, Op):
-            self._submitted.pop(entry.client, None)
+            self.ops.applied(entry)
             return self.group.execute(entry)
         if isinstance(entry, Part | Withdrawn):
             self._pieces.discard(_name(entry))
@@ -141,23 +139,10 @@ class ShardKV:
         leader = self.rsm.leader
         if request.route == HERE or leader is None or leader == self.host.name:
             # Where it stands in the log decides. This only spares the log what can be seen to be in vain.
-            return self._submit(op) if holding.state == "serving" else WrongGroup(self.group.config.num)
+            return self.ops.submit(op) if holding.state == "serving" else WrongGroup(self.group.config.num)
         if request.route == ELSEWHERE:
             return Leader(leader)
-        return self._pass_on(op, leader)
-
-    async def _pass_on(self, op: Op, leader: str) -> Any:
-        try:
-            return await self.host.call(leader, Execute(op, HERE), timeout=PASS_ON_TIMEOUT)
-        except CallFailed:
-            return await self._submit(op)  # it may be decided for the leader, too; then ours is the repetition
-
-    def _submit(self, op: Op) -> "asyncio.Future[Any]":
-        seq, result = self._submitted.get(op.client, (0, None))
-        if result is None or seq != op.seq or result.done():
-            result = self.rsm.submit(op)
-            self._submitted[op.client] = (op.seq, result)
-        return result
+        return self.ops.pass_on(op, leader, Execute(op, HERE))
 
     def get_shards(self, request: GetShards) -> Shards:
         """Somebody wants to see what is here."""

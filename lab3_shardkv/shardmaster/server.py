@@ -6,17 +6,14 @@ itself. A clerk that gets no answer asks another master. So an operation may get
 once.
 """
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 
-from common.host import CallFailed, Host
+from common.host import Host
 from common.protocol import DEFAULT_SHARDS, Done, Min, Number
+from lab2_kvpaxos.paxosrsm.clients import ClientOps
 from lab2_kvpaxos.paxosrsm.rsm import PaxosRSM
 from lab3_shardkv.shardmaster.core import Configurations
 from lab3_shardkv.shardmaster.messages import Execute, Found, GetConfig, Op, Unknown
-
-PASS_ON_TIMEOUT: Final = 0.3
-"""Seconds that the leader has to answer before another master proposes the operation itself."""
 
 
 class ShardMaster:
@@ -25,9 +22,8 @@ class ShardMaster:
     def __init__(self, host: Host, servers: list[str], shards: int = DEFAULT_SHARDS) -> None:
         self.host = host
         self.configurations = Configurations(shards)
-        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self.configurations, Op)
-        self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
-        """The operation of each client that is in the log's hands: what comes again meanwhile waits for the same."""
+        self.rsm: PaxosRSM[Op] = PaxosRSM(host, servers, self, Op)
+        self.ops: ClientOps[Op] = ClientOps(host, self.rsm)
 
     async def run(self) -> None:
         """Serves."""
@@ -45,22 +41,8 @@ class ShardMaster:
             return Found(config)
         leader = self.rsm.leader
         if request.passed_on or leader is None or leader == self.host.name:
-            return self._submit(op)
-        return self._pass_on(op, leader)
-
-    async def _pass_on(self, op: Op, leader: str) -> Any:
-        try:
-            return await self.host.call(leader, Execute(op, passed_on=True), timeout=PASS_ON_TIMEOUT)
-        except CallFailed:
-            return await self._submit(op)  # it may be decided for the leader, too; then ours is the repetition
-
-    def _submit(self, op: Op) -> "asyncio.Future[Any]":
-        seq, result = self._submitted.get(op.client, (0, None))
-        if result is None or seq != op.seq or result.done():
-            result = self.rsm.submit(op)
-            self._submitted[op.client] = (op.seq, result)
-            result.add_done_callback(lambda _: self._submitted.pop(op.client, None))
-        return result
+            return self.ops.submit(op)
+        return self.ops.pass_on(op, leader, Execute(op, passed_on=True))
 
     def get_config(self, request: GetConfig) -> Found | Unknown:
         """Somebody wants a configuration, if it is here."""
@@ -71,3 +53,18 @@ class ShardMaster:
     def lowest(self, request: Min) -> Number:
         """The tests want to see that the log is forgotten."""
         return Number(self.rsm.paxos.min())
+
+    # --- the state machine -------------------------------------------------------------------------------------------
+
+    def apply(self, op: Op) -> Done | Found:
+        """Executes an operation that was decided."""
+        self.ops.applied(op)
+        return self.configurations.apply(op)
+
+    def snapshot(self) -> bytes:
+        """The configurations."""
+        return self.configurations.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """The configurations of another master."""
+        self.configurations.restore(state)

@@ -1069,11 +1069,11 @@ SERVICE = [
                 SERVER,
                 """
                 if request.route == HERE or leader is None or leader == self.host.name:
-                    return self._submit(request.op)
+                    return self.ops.submit(request.op)
                 """,
                 """
                 if request.route == HERE or leader is None or leader == self.host.name:
-                    result = self._submit(request.op)
+                    result = self.ops.submit(request.op)
                     return result if request.op.kind == "get" else Done()
                 """,
             ),
@@ -1194,19 +1194,19 @@ SERVICE = [
                 "if request.route == HERE or leader is None or leader == self.host.name:",
                 """
                 if request.op.kind == "get" and (request.route == HERE or leader in (None, self.host.name)):
-                    return self._early(self.store.apply(request.op), self._submit(request.op))
+                    return self._early(self.store.apply(request.op), self.ops.submit(request.op))
                 if request.route == HERE or leader is None or leader == self.host.name:
                 """,
             ),
             Edit(
                 SERVER,
-                "async def _pass_on(self, op: Op, leader: str) -> Any:",
+                "def apply(self, op: Op) -> Value | Done | TooLong:",
                 """
                 async def _early(self, value: Any, result: Any) -> Any:
                     await result
                     return value
 
-                async def _pass_on(self, op: Op, leader: str) -> Any:
+                def apply(self, op: Op) -> Value | Done | TooLong:
                 """,
             ),
         ),

@@ -443,9 +443,9 @@ REPLICAS = [
         (
             Edit(
                 SERVER,
-                "self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}",
+                "self.ops: ClientOps[Op] = ClientOps(host, self.rsm)",
                 """
-                self._submitted: dict[int, tuple[int, asyncio.Future[Any]]] = {}
+                self.ops: ClientOps[Op] = ClientOps(host, self.rsm)
                 self.rsm.paxos.done = lambda seq: None
                 """,
             ),
@@ -459,8 +459,21 @@ REPLICAS = [
         (
             Edit(
                 SERVER,
-                "return await self._submit(op)  # it may be decided for the leader, too; then ours is the repetition",
-                "return await asyncio.Event().wait()",
+                "return self.ops.pass_on(op, leader, Execute(op, passed_on=True))",
+                "return self._hand_on(leader, Execute(op, passed_on=True))",
+            ),
+            Edit(
+                SERVER,
+                "def get_config(self, request: GetConfig) -> Found | Unknown:",
+                """
+                async def _hand_on(self, leader: str, request: Execute) -> Any:
+                    try:
+                        return await self.host.call(leader, request, timeout=0.3)
+                    except Exception:
+                        await self.host.sleep(1e9)
+
+                def get_config(self, request: GetConfig) -> Found | Unknown:
+                """,
             ),
         ),
         ("test_masters_die",),

@@ -11,7 +11,7 @@ SERVED_WHEN_EXECUTED = """
 if holding.state != "serving":
     return WrongGroup(self.config.num)
 """
-SERVED_WHEN_ASKED = 'return self._submit(op) if holding.state == "serving" else WrongGroup(self.group.config.num)'
+SERVED_WHEN_ASKED = 'return self.ops.submit(op) if holding.state == "serving" else WrongGroup(self.group.config.num)'
 IS_OVERDUE = "return self.host.now() - self._first_seen.setdefault(thing, self.host.now()) > OVERDUE"
 
 SERVING = [
@@ -26,7 +26,7 @@ SERVING = [
         "SK3",
         "nobody asks who serves a shard",
         "Any group executes anything.",
-        (Edit(CORE, SERVED_WHEN_EXECUTED, ""), Edit(SERVER, SERVED_WHEN_ASKED, "return self._submit(op)")),
+        (Edit(CORE, SERVED_WHEN_EXECUTED, ""), Edit(SERVER, SERVED_WHEN_ASKED, "return self.ops.submit(op)")),
         ("test_concurrent_moves", "test_untouched_shards_go_on", "test_wrong_group_leaves_no_trace"),
     ),
     Mistake(
@@ -35,7 +35,7 @@ SERVING = [
         "What is written meanwhile stays behind.",
         (
             Edit(CORE, 'if holding.state != "serving":', 'if holding.state not in ("serving", "leaving"):'),
-            Edit(SERVER, SERVED_WHEN_ASKED, "return self._submit(op)"),
+            Edit(SERVER, SERVED_WHEN_ASKED, "return self.ops.submit(op)"),
         ),
         ("test_untouched_shards_go_on", "test_last_group_leaves"),
     ),
@@ -53,7 +53,7 @@ SERVING = [
                     return WrongGroup(self.config.num)
                 """,
             ),
-            Edit(SERVER, SERVED_WHEN_ASKED, "return self._submit(op)"),
+            Edit(SERVER, SERVED_WHEN_ASKED, "return self.ops.submit(op)"),
         ),
         ("test_wrong_group_leaves_no_trace", "test_concurrent_moves"),
     ),
@@ -88,7 +88,7 @@ SERVING = [
         "The empty string is answered where a refusal was due.",
         (
             Edit(CORE, 'if holding.state != "serving":', 'if holding.state != "serving" and op.kind != "get":'),
-            Edit(SERVER, SERVED_WHEN_ASKED, "return self._submit(op)"),
+            Edit(SERVER, SERVED_WHEN_ASKED, "return self.ops.submit(op)"),
         ),
         ("test_shared_keys", "test_basic_join_leave"),
     ),
@@ -450,7 +450,7 @@ HANDOVERS = [
         "Two groups serve a shard.",
         (
             Edit(CORE, 'if holding.state != "serving":', 'if holding.state not in ("serving", "leaving"):'),
-            Edit(SERVER, SERVED_WHEN_ASKED, "return self._submit(op)"),
+            Edit(SERVER, SERVED_WHEN_ASKED, "return self.ops.submit(op)"),
             Edit(CORE, "if holding.begun and holding.since == entry.num:", "if False:"),
         ),
         ("test_moved_shards_are_deleted", "test_dead_replicas"),
