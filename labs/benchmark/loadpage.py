@@ -1,22 +1,22 @@
 """The page of a measurement under load: one file, plots as inline SVG, in the reader's light or dark."""
 
-import html
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from labs.page import document, text
+
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 110, 16, 44
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2530; --paper: #fdfdfb; --faint: #d9dce0;
+:root {
   --c0: #0b62a4; --c1: #b4500f; --c2: #2d7d46; --c3: #7a3e9d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --paper: #16191d; --faint: #343a42;
+@media (prefers-color-scheme: dark) { :root {
   --c0: #6cb2f0; --c1: #f0a05c; --c2: #76c893; --c3: #c792ea; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1200px;
-  margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--faint); }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
@@ -71,8 +71,8 @@ def plot(title: str, below: str, lines: Sequence[Line], logarithmic: bool = True
     bottom = min(ys) / 1.3 if logarithmic else 0.0
     across = Axis(min(xs), max(xs), logarithmic, LEFT, WIDTH - RIGHT)
     up = Axis(bottom, max(ys) * (1.3 if logarithmic else 1.15), logarithmic, HEIGHT - BOTTOM, TOP)
-    parts = [f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" ']
-    parts.append(f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{html.escape(title)}">')
+    parts = [f'<figure><figcaption>{text(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" ']
+    parts.append(f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{text(title)}">')
     for tick in up.ticks():
         y = up.place(tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -81,9 +81,7 @@ def plot(title: str, below: str, lines: Sequence[Line], logarithmic: bool = True
         f'<text x="{across.place(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>'
         for tick in (sorted(set(xs)) if logarithmic else across.ticks())
     ]
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(below)}</text>'
-    )
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{text(below)}</text>')
     for number, line in enumerate(lines):
         places = [(across.place(x), up.place(y)) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -92,7 +90,7 @@ def plot(title: str, below: str, lines: Sequence[Line], logarithmic: bool = True
         if len(places) <= 12:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         x, y = places[-1]
-        parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" style="fill:{colour}">{html.escape(line.name)}</text>')
+        parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" style="fill:{colour}">{text(line.name)}</text>')
     return "".join(parts) + "</svg></figure>"
 
 
@@ -119,12 +117,12 @@ def page(report: dict[str, Any]) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     plan = report["plan"]
     title = f"{report['service']} under load"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1><p>{html.escape(report['taken'])}: {html.escape(machine)}. Values of {plan['value_size']}"
+    body = (
+        f"<h1>{text(title)}</h1><p>{text(report['taken'])}: {text(machine)}. Values of {plan['value_size']}"
         f" characters, {plan['keys']} keys, {plan['rounds']} rounds of {plan['seconds']:g} s, all systems in turns;"
-        f" medians. A ratio is the median of the rounds' ratios.</p>{figures}{_table(rows)}</html>\n"
+        f" medians. A ratio is the median of the rounds' ratios.</p>{figures}{_table(rows)}"
     )
+    return document(title, body, STYLE)
 
 
 def _lines(rows: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> list[Line]:
@@ -163,5 +161,5 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['server_megabytes']:.0f}",
             "" if ratio is None else f"{ratio:.1f}",
         ]
-        lines.append(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>")
+        lines.append(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(lines)}</table>"

@@ -5,7 +5,6 @@ of. Across, each call and each return has a column of its own: what overlaps and
 the distances say nothing. Nothing is told by colour alone.
 """
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from labs.history import Operation
 from labs.linearizability import Verdict, by_key
 from labs.linearizability.epochs import end
 from labs.linearizability.words import describe, identity
+from labs.page import document, text
 from labs.texts import contrast, shown
 
 AROUND_ANSWER: Final = (140, 30)
@@ -36,11 +36,10 @@ COLUMNS_A_TIME: Final = 6
 """After so many columns the time is written above."""
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2530; --paper: #fdfdfb; --faint: #d9dce0; --stripe: #f2f3f3;
+:root { --stripe: #f2f3f3;
   --read: #dcebf8; --read-edge: #0b62a4; --write: #fbe3c8; --write-edge: #8f5000; --mark: #a8006d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --paper: #16191d; --faint: #3a414a; --stripe: #1d2126;
+@media (prefers-color-scheme: dark) { :root { --stripe: #1d2126;
   --read: #123450; --read-edge: #6cb2f0; --write: #4a3008; --write-edge: #f0b05c; --mark: #ff8fd0; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .5rem; } p, ol { max-width: 70rem; overflow-wrap: anywhere; }
 .lanes { display: flex; border: 1px solid var(--faint); } .scroll { overflow-x: auto; flex: 1; }
 .names { flex: none; max-width: 12rem; padding: 28px .6rem 0; border-right: 1px solid var(--faint); }
@@ -92,17 +91,15 @@ def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: S
     facts += f" ({total:,} operations on {len(keys):,} keys in all)." if len(keys) > 1 else "."
     results = [each.result for each in verdict.operations if each.op == "get"]
     witness = "".join(
-        f"<li>{_text(_told(each, next((other for other in results if other != each.result), None)))}</li>"
+        f"<li>{text(_told(each, next((other for other in results if other != each.result), None)))}</li>"
         for each in verdict.operations
     )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{_text(f"{name}: {title}")}</title>'
-        f"<style>{STYLE}</style><h1>{_text(f'{name}: {title}')}</h1><p>{_text(verdict.explanation)}</p>"
-        f"<ol>{witness}</ol><p>{_text(facts)} {_prefix_facts(verdict, prefix)}</p>{_legend(verdict)}"
+    body = (
+        f"<h1>{text(f'{name}: {title}')}</h1><p>{text(verdict.explanation)}</p>"
+        f"<ol>{witness}</ol><p>{text(facts)} {_prefix_facts(verdict, prefix)}</p>{_legend(verdict)}"
         f"{_lanes(drawn, skipped, verdict, answer, prefix)}"
-        f"<script>{SCRIPT}</script></html>\n"
     )
+    return document(f"{name}: {title}", body, STYLE, SCRIPT)
 
 
 def _told(operation: Operation, other: str | None = None) -> str:
@@ -181,7 +178,7 @@ def _lanes(
     points = _points(bars, prefix)
     parts += [_bar(bar, rows[bar.lane], points.get(identity(bar.operation))) for bar in bars]
     names = "".join(
-        f'<div style="height:{LANE}px;line-height:{LANE}px" title="{_text(client)}">{_text(client)}</div>'
+        f'<div style="height:{LANE}px;line-height:{LANE}px" title="{text(client)}">{text(client)}</div>'
         for client, lane in lanes
     )
     return f'<div class="lanes"><div class="names">{names}</div><div class="scroll">{"".join(parts)}</svg></div></div>'
@@ -215,10 +212,10 @@ def _bar(bar: Bar, row: int, point: tuple[float, int] | None) -> str:
     classes += ["open"] * (operation.return_ is None) + ["marked"] * (bar.mark > 0) + ["after"] * (not bar.is_known)
     room = int((width - 6 - 20 * (bar.mark > 0)) / CHARACTER)
     identifier = ' id="answer"' if bar.mark == 1 else ""
-    parts = [f'<g class="{" ".join(classes)}"{identifier}><title>{_text(_told(operation))}</title>']
+    parts = [f'<g class="{" ".join(classes)}"{identifier}><title>{text(_told(operation))}</title>']
     parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{BAR}" rx="{3 if operation.op == "get" else 0}"/>')
     label = _label(operation, room)
-    parts.append(f'<text x="{x + 4 + 20 * (bar.mark > 0)}" y="{y + 16}">{_text(label)}</text>')
+    parts.append(f'<text x="{x + 4 + 20 * (bar.mark > 0)}" y="{y + 16}">{text(label)}</text>')
     if bar.mark:
         parts.append(f'<circle class="badge" cx="{x + 12}" cy="{y + BAR / 2}" r="8"/>')
         parts.append(f'<text class="badge-text" x="{x + 12}" y="{y + 16}" text-anchor="middle">{bar.mark}</text>')
@@ -256,7 +253,7 @@ def _legend(verdict: Verdict) -> str:
         entries.append((sample("read marked", badge), "named above, the answer first"))
         line = '<svg width="20" height="22"><line class="end" x1="10" x2="10" y1="0" y2="22"/></svg>'
         entries += [(line, "here the longest legal prefix ends"), (sample("write after"), "asked later")]
-    return '<p class="legend">' + "".join(f"<span>{picture} {_text(said)}</span>" for picture, said in entries) + "</p>"
+    return '<p class="legend">' + "".join(f"<span>{picture} {text(said)}</span>" for picture, said in entries) + "</p>"
 
 
 def _natural(name: tuple[str, int]) -> tuple[str, int, str, int]:
@@ -265,7 +262,3 @@ def _natural(name: tuple[str, int]) -> tuple[str, int, str, int]:
     stem = client.rstrip("0123456789")
     digits = client[len(stem) :]
     return stem, int(digits) if digits.isascii() and digits else 0, client, lane
-
-
-def _text(text: str) -> str:
-    return html.escape("".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text))

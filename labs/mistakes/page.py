@@ -3,11 +3,11 @@
 The colours are steps of lightness of one hue, so they need no sense of colour, and each field has its number as well.
 """
 
-import html
 from typing import Final
 
 from labs.mistakes import odds
 from labs.mistakes.results import Matrix, MistakeResult, TestResult
+from labs.page import document, text
 from labs.running import World
 
 STEPS: Final = (0.0, 0.0228, 0.1, 0.5, 1.0)
@@ -15,11 +15,10 @@ STEPS: Final = (0.0, 0.0228, 0.1, 0.5, 1.0)
 LABELS: Final = ("never", "below 2.3 %: 200 seeds may miss it", "to 10 %", "to 50 %", "to 100 %", "every time")
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2530; --paper: #fdfdfb; --faint: #d9dce0; --alarm: #b3261e;
+:root { --alarm: #b3261e;
   --s1: #dbe7f3; --s2: #b3cfe8; --s3: #7eaed8; --s4: #3f7fb8; --s5: #0b3f73; --on: #fff; --off: #1d2530; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --paper: #16191d; --faint: #343a42; --alarm: #ff8a80;
+@media (prefers-color-scheme: dark) { :root { --alarm: #ff8a80;
   --s1: #1c2f42; --s2: #234a6e; --s3: #34719f; --s4: #6cb2e6; --s5: #d6ecff; --on: #10161d; --off: #e4e7eb; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem; }
 p { max-width: 75ch; }
 .map { overflow: auto; max-height: 92vh; border: 1px solid var(--faint); margin-bottom: 2rem; }
 table { border-collapse: separate; border-spacing: 1px; font-size: 12px; font-variant-numeric: tabular-nums; }
@@ -53,17 +52,17 @@ def page(came: Matrix) -> str:
         for lab in dict.fromkeys(each.lab for each in came.mistakes)
         for world in came.worlds
     )
-    key = "".join(f'<span class="s{step}k"></span>{html.escape(label)}' for step, label in enumerate(LABELS))
+    key = "".join(f'<span class="s{step}k"></span>{text(label)}' for step, label in enumerate(LABELS))
     stopped = '<p class="bad">Interrupted: this is what had been measured.</p>' if came.interrupted else ""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Mistakes and tests</title><style>{STYLE}</style><h1>Mistakes and the tests that notice them</h1>"
+    body = (
+        "<h1>Mistakes and the tests that notice them</h1>"
         f"<p>{sure} of {len(came.mistakes)} mistakes are noticed; the reference failed in {failed} of {runs} runs of"
         " the same tests. A row is a mistake, planted in the reference; a column is a graded test. A field says in how"
         " many per cent of the runs the test failed; point at it for more. Fields with an outline are tests that the"
         " mistake's table names and that did not notice it. 2015 says how often the course's own suite noticed"
-        f' mistakes of this kind.</p>{stopped}<p class="key">{key}</p>{maps}</html>\n'
+        f' mistakes of this kind.</p>{stopped}<p class="key">{key}</p>{maps}'
     )
+    return document("Mistakes and tests", body, STYLE)
 
 
 def _map(lab: str, world: World, mistakes: list[MistakeResult]) -> str:
@@ -74,17 +73,17 @@ def _map(lab: str, world: World, mistakes: list[MistakeResult]) -> str:
         for test in mistake.worlds[world].tests:
             suites.setdefault(test.suite, {})[test.test] = None
     tests = [test for suite in suites.values() for test in suite]
-    heads = "".join(f'<th class="t"><span>{html.escape(test.removeprefix("test_"))}</span></th>' for test in tests)
+    heads = "".join(f'<th class="t"><span>{text(test.removeprefix("test_"))}</span></th>' for test in tests)
     rows = ""
     suite = ""
     for mistake in mistakes:
         if mistake.suite != suite:
             suite = mistake.suite
-            rows += f'<tr class="g"><th>{html.escape(suite)}</th><td colspan="{len(tests) + 4}"></td></tr>'
+            rows += f'<tr class="g"><th>{text(suite)}</th><td colspan="{len(tests) + 4}"></td></tr>'
         rows += _row(mistake, world, tests)
     last = f"<th>{odds.SEEDS} seeds</th>" if world == "sim" else ""
     return (
-        f"<h2>{html.escape(lab)}, {'simulation' if world == 'sim' else 'real processes'}</h2><div class=map><table>"
+        f"<h2>{text(lab)}, {'simulation' if world == 'sim' else 'real processes'}</h2><div class=map><table>"
         f"<thead><tr><th></th><th>kind</th><th>2015</th><th>rate</th><th>s</th>{last}{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -94,8 +93,8 @@ def _row(mistake: MistakeResult, world: World, tests: list[str]) -> str:
     came = mistake.worlds[world]
     fields = {test.test: test for test in came.tests}
     cells = [
-        f'<th title="{html.escape(f"{mistake.name}: {mistake.why}")}">{html.escape(mistake.name)}</th>',
-        f"<td>{html.escape(mistake.kind)}</td><td>{mistake.in_2015}</td>",
+        f'<th title="{text(f"{mistake.name}: {mistake.why}")}">{text(mistake.name)}</th>',
+        f"<td>{text(mistake.kind)}</td><td>{mistake.in_2015}</td>",
         f"<td class=n>{100 * came.rate:.0f}</td><td class=n>{f'{came.seconds:.1f}' if came.caught else ''}</td>",
     ]
     if world == "sim":
@@ -107,12 +106,12 @@ def _row(mistake: MistakeResult, world: World, tests: list[str]) -> str:
 
 def _field(mistake: MistakeResult, test: TestResult) -> str:
     if not test.caught and not test.named:
-        return f'<td class="f q" title="{html.escape(f"{mistake.name} / {test.test}: none of {test.runs} runs")}"></td>'
+        return f'<td class="f q" title="{text(f"{mistake.name} / {test.test}: none of {test.runs} runs")}"></td>'
     step = 0 if not test.caught else sum(test.rate >= least for least in STEPS)
     told = f"{mistake.name} / {test.test}: {test.caught} of {test.runs} runs"
     if test.caught:
         told += f", the first after {test.seconds:.1f} s: {test.said}"
-    return f'<td class="f s{step}" title="{html.escape(told)}">{_percent(test.rate)}</td>'
+    return f'<td class="f s{step}" title="{text(told)}">{_percent(test.rate)}</td>'
 
 
 def _percent(rate: float) -> str:

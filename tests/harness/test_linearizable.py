@@ -145,7 +145,7 @@ def test_the_picture_shows_the_witness_and_escapes_what_the_file_says(tmp_path: 
     assert "stale read" in page.text
     assert text.count('class="read marked"') == 2  # one of them in the legend
     assert 'class="write marked"' in text
-    assert "http" not in text  # self-contained
+    assert "://" not in text  # self-contained
 
 
 def test_the_picture_of_a_long_history_is_a_window(tmp_path: Path) -> None:
