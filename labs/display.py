@@ -176,14 +176,12 @@ class Reporter:
         return by_test(self._attempts[nodeid] for nodeid in self._expected if nodeid in self._attempts)
 
     def _show_results(self) -> None:
-        """The table of each lab, and a panel for each test that did not pass."""
+        """The table of each lab, and a panel for each way in which tests failed."""
         tests = self._tests()
         for lab in dict.fromkeys(attempts[0].lab for attempts in tests):
             self.console.print(self._table(lab, [attempts for attempts in tests if attempts[0].lab == lab]))
-        for attempts in tests:
-            failed = [attempt for attempt in attempts if attempt.failure]
-            if failed:
-                self._panel(failed[0])
+        for alike in _alike(tests):
+            self._panel(alike)
         for problem in self.problems:
             self.console.print(
                 Panel(Text(problem), title="outside of the tests", border_style="red", title_align="left")
@@ -214,7 +212,9 @@ class Reporter:
             table.add_row(result.title, part, world, worth, f"{result.seconds:.1f}", _verdict(attempts, result))
         return table
 
-    def _panel(self, attempt: Attempt) -> None:
+    def _panel(self, alike: list[Attempt]) -> None:
+        """What came of tests that failed in the same way, as the first of them tells it."""
+        attempt = alike[0]
         assert attempt.failure, "only what failed has a panel"
         parts: list[RenderableType] = [Text(attempt.failure.message)]
         if attempt.failure.where:
@@ -224,6 +224,9 @@ class Reporter:
         for name, tail in attempt.failure.logs.items():
             parts += [Text(f"\n{name} wrote", "bold"), Text(tail)]
         title = f"{attempt.suite} ({attempt.world}): {attempt.title}"
+        if len(alike) > 1:
+            title = f"{attempt.world} world: {len(alike)} tests fail in the same way"
+            parts += [Text("\nSo it is in these tests:", "bold"), Text("\n".join(map(_name, alike)), overflow="fold")]
         colour = COLOURS[attempt.status]
         self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
         # Not in the panel: a long line of it could not be copied in one piece.
@@ -233,6 +236,21 @@ class Reporter:
             if attempt.failure.shrink:
                 self.console.print(Text(f"shrink  {attempt.failure.shrink}"), soft_wrap=True)
             self.console.print()
+
+
+def _alike(tests: list[list[Attempt]]) -> list[list[Attempt]]:
+    """The first failed attempt of each test, those together that failed in the same way."""
+    groups: dict[tuple[str, str, str], list[Attempt]] = {}
+    for attempts in tests:
+        failed = next((attempt for attempt in attempts if attempt.failure), None)
+        if failed is not None and failed.failure is not None:
+            groups.setdefault((failed.world, failed.status, failed.failure.kind()), []).append(failed)
+    return list(groups.values())
+
+
+def _name(attempt: Attempt) -> str:
+    """What a test is called, as in `pbservice::test_basic`."""
+    return f"{attempt.suite}::{folder_name(attempt.test).name.removesuffix(f'.{attempt.world}')}"
 
 
 def _counts(statuses: list[Status]) -> list[tuple[str, str]]:

@@ -15,6 +15,9 @@ VERSION: Final = 1
 WORST_FIRST: Final[tuple[Status, ...]] = ("error", "failed", "inconclusive", "skipped", "passed")
 
 
+_TRACEBACK: Final = "Traceback (most recent call last):"
+
+
 class Failure(msgspec.Struct):
     """One failed run of one test, in words."""
 
@@ -39,6 +42,10 @@ class Failure(msgspec.Struct):
         logs = [f"--- {name}\n{tail}" for name, tail in self.logs.items()]
         parts = self.message, self.where, self.stuck, *logs, f"files:  {self.folder}", f"replay: {self.replay}"
         return "\n".join(part for part in parts if part)
+
+    def kind(self) -> str:
+        """What failures have in common that are one and the same: where a server stopped by itself, or the message."""
+        return self.message.rpartition(_TRACEBACK)[2]
 
 
 class Attempt(msgspec.Struct):

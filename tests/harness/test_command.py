@@ -303,3 +303,21 @@ def test_a_failure_of_the_simulation_is_shown_with_a_command_that_makes_it_small
     again = lab("replay", "small.json", "--submission", broken)
     assert again.returncode == 1
     assert "expected View(viewnum=2" in again.stdout
+
+
+def test_what_fails_in_the_same_way_is_told_once(lab: Lab, tmp_path: Path, broken: Path) -> None:
+    server = broken / "lab1_pbservice" / "viewservice" / "server.py"
+    text = server.read_text()
+    assert "        view = self.service.ping(" in text
+    server.write_text(
+        text.replace("        view = self.service.ping(", "        1 / 0\n        view = self.service.ping(")
+    )
+    for world in ("process", "sim"):
+        words = ["-k", "first_primary or first_backup or waits_for", "--world", world, "-n0"]
+        done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / world)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stdout.count("ZeroDivisionError") == 1
+        assert f"{world} world: 3 tests fail in the same way" in done.stdout
+        for name in ("first_primary", "first_backup", "waits_for_acknowledgement"):
+            assert f"│ viewservice::test_{name} " in done.stdout
+        assert done.stdout.count("replay  ") == 1
