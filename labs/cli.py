@@ -80,7 +80,8 @@ def lab(context: click.Context) -> None:
     metavar="F",
     help="Stretch the bounds of waits by F, on a slow machine.",
 )
-def test(**options: object) -> int:
+@click.option("--watch", is_flag=True, help="Run them again after each change of the code: first what failed last.")
+def test(watch: bool, **options: object) -> int:
     """Run the graded tests of labs, suites or files: all, if none is named.
 
     \b
@@ -89,10 +90,16 @@ def test(**options: object) -> int:
     lab test lab1 --submission ../mine              on your own code
     lab test viewservice --world sim --seeds 1000   a thousand schedules
     lab test viewservice -k first_backup --world sim --seed 1742   one of them again
+    lab test viewservice --submission ../mine --watch   again after each change, first what failed last
     """
     from labs import testing
 
-    return testing.run(testing.Request(**options))  # type: ignore[arg-type]
+    request = testing.Request(**options)  # type: ignore[arg-type]
+    if not watch:
+        return testing.run(request)
+    from labs import watching
+
+    return watching.watch(request)
 
 
 @lab.command()

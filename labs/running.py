@@ -27,7 +27,7 @@ from labs.results import Failure, Status, worst
 from labs.runs import Turns
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
-from labs.submission import check_offered, commands
+from labs.submission import check_offered, commands, module_path
 from labs.suites import Suite
 from labs.usage import BadUsage
 
@@ -138,11 +138,6 @@ class Runner:
     def _turn(self, alone: bool = False) -> AbstractContextManager[None]:
         return nullcontext() if self._turns is None else self._turns.taken(alone)
 
-    @property
-    def _folders(self) -> list[Path]:
-        """Where servers look for their code before the reference's."""
-        return [self.submission] if self.submission else []
-
     # --- the process world -------------------------------------------------------------------------------------------
 
     def _in_processes(self, item: GradedItem, seed: int, folder: Path) -> Report:
@@ -182,7 +177,7 @@ class Runner:
         """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
         package = item.suite.package
         program = commands(self.submission).get(package) if self.submission else None
-        keeper = self._keepers.get(package, self._folders, program)
+        keeper = self._keepers.get(package, module_path(self.submission, package), program)
         watch = Watch()
         complaint = ""
         try:
@@ -276,7 +271,7 @@ class Runner:
             item.name,
             item.suite.package,
             seeds,
-            self._folders,
+            module_path(self.submission, item.suite.package),
             self.patience,
             limit,
             folder,

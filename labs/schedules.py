@@ -15,7 +15,7 @@ from labs.collecting import graded_items
 from labs.running import GradedItem
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
-from labs.submission import check_offered
+from labs.submission import check_offered, module_path
 from labs.suites import SUITES, find_suites
 from labs.usage import BadUsage
 
@@ -92,10 +92,9 @@ def find_test(name: str) -> GradedItem:
 
 def path_of(submission: Path | None, item: GradedItem) -> list[Path]:
     """Where servers look for their code before the reference's. Raises `BadUsage`."""
-    if submission is None:
-        return []
-    check_offered(submission, item.suite.package, "sim")
-    return [submission.absolute()]
+    if submission is not None:
+        check_offered(submission, item.suite.package, "sim")
+    return module_path(submission, item.suite.package)
 
 
 def run(

@@ -26,6 +26,10 @@ SUITES: Final = (
 )
 
 
+BORROWS: Final = {"lab3_shardkv": ("lab2_kvpaxos",)}
+"""What a lab stands on of another: Paxos and PaxosRSM, the submission's own where it has them."""
+
+
 def find_suites(name: str) -> tuple[Suite, ...]:
     """The suites of a lab ("lab1"), of a package ("lab1_pbservice"), or the one suite of that name.
 

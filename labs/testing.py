@@ -106,6 +106,13 @@ def _status(results: list[TestResult], code: int) -> int:
 # --- which tests, and how --------------------------------------------------------------------------------------------
 
 
+def selected(request: Request) -> tuple[list[Suite], list[str]]:
+    """The suites that are meant, and the ids of the tests, each once in whatever worlds. Raises `BadUsage`."""
+    suites, files = _find(request)
+    tests = _list(request, files).values()
+    return suites, list(dict.fromkeys(test.test.partition("[")[0] for test in tests))
+
+
 def _find(request: Request) -> tuple[list[Suite], list[str]]:
     """The suites that are meant, and what pytest shall run. Raises `BadUsage`."""
     offered = _offered(request.submission)
@@ -215,7 +222,7 @@ def _workers(request: Request, tests: int) -> _Workers:
 def _arguments(request: Request, files: list[str], workers: _Workers) -> list[str]:
     """The command line of pytest. It depends on no settings file, so that it is the same everywhere."""
     arguments = ["-c", os.devnull, "--rootdir", str(root()), "--import-mode=importlib"]
-    arguments += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]  # the latter takes a second to load
+    arguments += ["-p", "no:cacheprovider", "-p", "no:anyio", "-p", "no:hypothesispytest"]  # the latter loads for long
     options = {
         "--world": request.world,
         "--repeat": request.repeat,
