@@ -80,6 +80,12 @@ def lab(context: click.Context) -> None:
     metavar="F",
     help="Stretch the bounds of waits by F, on a slow machine.",
 )
+@click.option("--sandbox", is_flag=True, help="Keep the servers from all but what they need (docs/sandbox.md).")
+@click.option(
+    "--limits",
+    metavar="NAME=SIZE,...",
+    help="What servers in the sandbox may use, such as memory=1GiB,processes=100; also files, disk, output.",
+)
 @click.option("--watch", is_flag=True, help="Run them again after each change of the code: first what failed last.")
 def test(watch: bool, **options: object) -> int:
     """Run the graded tests of labs, suites or files: all, if none is named.

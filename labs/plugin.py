@@ -25,6 +25,8 @@ from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
 from labs.running import GradedItem, Runner, World
 from labs.runs import Run, Turns
+from labs.sandbox.limits import Limits
+from labs.sandbox.plan import Sandbox
 from labs.submission import packages
 from labs.suites import find_suites
 from labs.usage import BadUsage
@@ -71,6 +73,7 @@ class Settings(NamedTuple):
 SETTINGS: Final = pytest.StashKey[Settings]()
 RUN: Final = pytest.StashKey[Run]()
 RUNNER: Final = pytest.StashKey[Runner]()
+SANDBOX: Final = pytest.StashKey[Sandbox | None]()
 ATTEMPT: Final = pytest.StashKey[Attempt]()
 
 
@@ -131,15 +134,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="processes that share the seeds of a simulated test (default 1)",
     )
+    group.addoption("--sandbox", action="store_true", help="keep the submission's servers from all but what they need")
+    group.addoption("--limits", metavar="NAME=SIZE,…", help="what a sandboxed submission may use, where not as usual")
     group.addoption(
         "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
     )
 
 
-def check_options(world: str, seeds: int | None, repeat: int | None, until_confident: bool, policy: Policy) -> None:
+def check_options(
+    world: str, seeds: int | None, repeat: int | None, until_confident: bool, policy: Policy, sandbox: bool = False
+) -> None:
     """Raises `BadUsage` where an option would do nothing."""
     if world == "process" and seeds is not None:
         raise BadUsage("--seeds is for the simulation (--world sim or both); in real processes use --repeat N")
+    if sandbox and world != "process":
+        raise BadUsage("--sandbox is for real processes (--world process): those give the points")
     if world == "sim":
         if repeat is not None:
             raise BadUsage("--repeat is for real processes: the simulation gives the same each time, so use --seeds N")
@@ -170,7 +179,9 @@ def pytest_configure(config: pytest.Config) -> None:
             config.getoption("repeat"),
             config.getoption("until_confident"),
             config.getoption("policy"),
+            config.getoption("sandbox"),
         )
+        limits = limits_of(config.getoption("sandbox"), config.getoption("limits"))
     except BadUsage as error:
         raise pytest.UsageError(str(error)) from None
     handed: dict[str, Any] | None = getattr(config, "workerinput", None)
@@ -180,6 +191,8 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         run = Run.begin(config.getoption("out"))
     config.stash[RUN] = run
+    sandbox = _sandbox(config, limits, handed, [*filter(None, [submission])], run.folder)
+    config.stash[SANDBOX] = sandbox
     config.stash[SETTINGS] = Settings.of(config)
     config.stash[RUNNER] = Runner(
         run.id,
@@ -188,8 +201,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption("sim_workers"),
         turns=Turns(run.folder),
         until_confident=config.getoption("until_confident"),
+        sandbox=sandbox,
     )
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def limits_of(sandbox: bool, text: str | None) -> Limits:
+    """The limits that the command line asks for. Raises `BadUsage`."""
+    if text is not None and not sandbox:
+        raise BadUsage("--limits are kept by the sandbox only: add --sandbox")
+    return Limits.parse(text or "")
+
+
+def _sandbox(
+    config: pytest.Config, limits: Limits, handed: dict[str, Any] | None, folders: list[Path], run: Path
+) -> Sandbox | None:
+    """The sandbox of this run. The process that begins the run prepares it, and its workers are born in it."""
+    if not config.getoption("sandbox") or config.getoption("collectonly"):
+        return None
+    if handed:
+        return msgspec.json.decode(handed["lab_sandbox"], type=Sandbox)
+    sandbox = Sandbox.prepare(limits, run, folders)
+    sandbox.enter()
+    return sandbox
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -202,6 +236,7 @@ def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist which run it belongs to."""
     run = node.config.stash[RUN]
     node.workerinput.update(lab_run=run.id, lab_folder=str(run.folder), lab_prunable=run.prunable)
+    node.workerinput["lab_sandbox"] = msgspec.json.encode(node.config.stash[SANDBOX])
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -240,6 +275,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     (suite,) = find_suites(pyfuncitem.module.SUITE)
     test = GradedItem(pyfuncitem.originalname, pyfuncitem.path, pyfuncitem.function, grade, suite)
     run.make_folder()
+    if (sandbox := config.stash[SANDBOX]) is not None:
+        sandbox.note(run.folder)
     folder = run.folder / folder_name(pyfuncitem.nodeid)
     first = settings.first_seed + variant.repeat
     started = time.monotonic()

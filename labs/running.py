@@ -25,6 +25,7 @@ from labs.process.machine import Watch
 from labs.process.processes import Keepers
 from labs.results import Failure, Status, worst
 from labs.runs import Turns
+from labs.sandbox.plan import Sandbox
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
 from labs.submission import check_offered, commands, module_path
@@ -99,11 +100,13 @@ class Runner:
         sim_workers: int = 1,
         turns: Turns | None = None,
         until_confident: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.submission = submission
         self.patience = patience
         self.until_confident = until_confident
         self._turns = turns
+        self._sandbox = sandbox
         self._keepers = Keepers(run)
         self._simulation = SimWorker(sim_workers)
 

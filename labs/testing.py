@@ -45,6 +45,8 @@ class Request:
     junit: Path | None = None
     out: Path | None = None
     patience: float = 1.0
+    sandbox: bool = False
+    limits: str | None = None
 
 
 def run(request: Request) -> int:
@@ -235,12 +237,15 @@ def _arguments(request: Request, files: list[str], workers: _Workers) -> list[st
         "--out": request.out,
         "--junit-xml": request.junit,
         "--sim-workers": workers.seeds,
+        "--limits": request.limits,
     }
     for option, value in options.items():
         if value is not None:
             arguments += [option, str(value)]
     if request.until_confident:
         arguments.append("--until-confident")
+    if request.sandbox:
+        arguments.append("--sandbox")
     if workers.tests:
         arguments += ["-n", str(workers.tests), "--dist", "worksteal"]
     return [*arguments, *files]
