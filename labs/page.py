@@ -10,9 +10,8 @@ import html
 from typing import Final
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2530; --paper: #fdfdfb; --faint: #d9dce0; --soft: #5b6673; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7eb; --paper: #16191d; --faint: #3a414a; --soft: #a3adb8; } }
+:root { color-scheme: light dark; --ink: light-dark(#1d2530, #e4e7eb); --paper: light-dark(#fdfdfb, #16191d);
+  --faint: light-dark(#d9dce0, #3a414a); --soft: light-dark(#5b6673, #a3adb8); }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 1.5rem; }
 """
 
