@@ -9,15 +9,17 @@ killed process ever runs, as none would after SIGKILL.
 """
 
 import asyncio
-import heapq
 import sys
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
+
+import msgspec
 
 from common.snapshot import await_chain
 from labs.sim.errors import (
@@ -41,43 +43,32 @@ STEPS_AT_ONE_INSTANT: Final = 1_000_000
 WAITS_SHOWN: Final = 60
 """Tasks that a report lists."""
 FEW_TIMERS: Final = 1000
-"""Cancelled timers are swept out of the schedule once they are so many, and most of it."""
+"""A schedule that has doubled since, and grown by so many, is swept of the timers that were cancelled."""
 
 OWNER: ContextVar[Any] = ContextVar("owner", default=None)
 """The simulated process that the running code belongs to. None: the test."""
 
 
-class SimHandle(asyncio.TimerHandle):
-    """A callback in the schedule."""
+class SimHandle(msgspec.Struct, eq=False):
+    """A callback in the schedule. It does what asyncio's `TimerHandle` does; thousands of them are made a second."""
 
-    __slots__ = ()
-
-    def __init__(  # the parent's would ask the loop for its debug mode, and more
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: "SimLoop", context: Context
-    ) -> None:
-        self._when = when
-        self._callback: Callable[..., object] | None = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
+    time: float
+    callback: Callable[..., object] | None
+    args: tuple[Any, ...]
+    context: Context
 
     def __repr__(self) -> str:
-        return f"<SimHandle {self._callback!r} at {self._when:.6f}>"
+        return f"<SimHandle {self.callback!r} at {self.time:.6f}>"
+
+    def when(self) -> float:
+        return self.time
 
     def cancel(self) -> None:
-        if self._callback is not None:
-            self._callback = None
-            self._args = ()
-            self._loop.cancelled_timers += 1
+        self.callback = None
+        self.args = ()
 
     def cancelled(self) -> bool:
-        return self._callback is None
-
-
-def _next_number(future: "asyncio.Future[Any]") -> int:
-    loop = future.get_loop()
-    assert isinstance(loop, SimLoop)
-    return next(loop.numbers)
+        return self.callback is None
 
 
 class SimFuture(asyncio.Future[T]):
@@ -90,7 +81,9 @@ class SimFuture(asyncio.Future[T]):
         try:
             return self._number
         except AttributeError:
-            self._number = _next_number(self)
+            loop = self.get_loop()
+            assert isinstance(loop, SimLoop)
+            self._number = next(loop.numbers)
             return self._number
 
 
@@ -101,12 +94,13 @@ class SimTask(asyncio.Task[T]):
     _number: int
     owner: Any
 
+    def __new__(cls, *_arguments: Any, loop: "SimLoop", **_options: Any) -> "SimTask[T]":
+        task = super().__new__(cls)
+        task._number = next(loop.numbers)  # before it begins, since asyncio then puts it into a set
+        return task
+
     def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
-            self._number = _next_number(self)
-            return self._number
+        return self._number
 
 
 class Stopped:
@@ -144,13 +138,15 @@ class SimLoop(asyncio.AbstractEventLoop):
     set_debug = set_task_factory = get_task_factory = run_forever
     set_exception_handler = get_exception_handler = default_exception_handler = run_forever
 
+    get_debug: Any = bool
+    """No: `bool()` is False. asyncio asks for each future that it makes, and no function of Python's is called so."""
+
     def __init__(self, limit: float = 1000.0) -> None:
         self.limit = limit
         """Virtual seconds after which a run is given up."""
         self.now = 0.0
         self.steps = 0
         """Callbacks that have run so far."""
-        self.cancelled_timers = 0
         self.on_error: Callable[[Any, dict[str, Any]], None] = self._log_error
         """Told of exceptions that nobody caught: the owner, and what asyncio knows of it."""
         self.numbers = count()
@@ -158,9 +154,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._sequence = count()
         self._ready: deque[SimHandle] = deque()
         self._timers: list[tuple[float, int, SimHandle]] = []
+        self._sweep_at = FEW_TIMERS
+        """The length of the schedule at which it is swept next."""
         self._stopped: dict[Any, Stopped] = {}
-        self.current: SimHandle
-        """The callback that runs, or ran last."""
         self._halt = False
         self._fatal: BaseException | None = None
         self._running = False
@@ -171,37 +167,33 @@ class SimLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self.now
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
-        if context is None:
-            context = copy_context()
-        handle = SimHandle(self.now, callback, args, self, context)
-        if self._stopped and (stopped := self._stopped.get(context.get(OWNER))) is not None:
+        handle = SimHandle(self.now, callback, args, copy_context() if context is None else context)
+        if self._stopped and (stopped := self._stopped.get(handle.context.get(OWNER))) is not None:
             stopped.ready.append(handle)
         else:
             self._ready.append(handle)
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
         return self.call_at(self.now + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
-        if context is None:
-            context = copy_context()
-        handle = SimHandle(when, callback, args, self, context)
+        handle = SimHandle(when, callback, args, copy_context() if context is None else context)
         timer = (when, next(self._sequence), handle)
-        if self._stopped and (stopped := self._stopped.get(context.get(OWNER))) is not None:
+        if self._stopped and (stopped := self._stopped.get(handle.context.get(OWNER))) is not None:
             stopped.timers.append(timer)
         else:
-            heapq.heappush(self._timers, timer)
+            heappush(self._timers, timer)
         return handle
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
         return self.call_soon(callback, *args, context=context)
@@ -213,17 +205,17 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         self._timers = []
         for handle in ready:
-            (stopped.ready if handle._context.get(OWNER) is owner else self._ready).append(handle)
+            (stopped.ready if handle.context.get(OWNER) is owner else self._ready).append(handle)
         for timer in timers:
-            (stopped.timers if timer[2]._context.get(OWNER) is owner else self._timers).append(timer)
-        heapq.heapify(self._timers)
+            (stopped.timers if timer[2].context.get(OWNER) is owner else self._timers).append(timer)
+        heapify(self._timers)
 
     def resume_owner(self, owner: Any) -> None:
         """The process goes on where it stopped. Timers that ran out in the meantime fire now, in their order."""
         stopped = self._stopped.pop(owner)
         self._ready.extend(stopped.ready)
         for timer in stopped.timers:
-            heapq.heappush(self._timers, timer)
+            heappush(self._timers, timer)
 
     def is_stopped(self, owner: Any) -> bool:
         """Whether that process is stopped."""
@@ -231,9 +223,9 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _sweep_timers(self) -> None:
         """Without this the schedule would be full of the timeouts of calls that were answered long ago."""
-        self._timers = [timer for timer in self._timers if timer[2]._callback is not None]
-        heapq.heapify(self._timers)
-        self.cancelled_timers = 0
+        self._timers = [timer for timer in self._timers if timer[2].callback is not None]
+        heapify(self._timers)
+        self._sweep_at = 2 * len(self._timers) + FEW_TIMERS
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -246,14 +238,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         self._running = True
         try:
-            while not self._halt:
-                try:
-                    self._run_some(main)
-                except (SimulationError, KeyboardInterrupt):
-                    raise
-                except BaseException as error:
-                    owner = self.current._context.get(OWNER)
-                    self.on_error(owner, {"message": "an exception escaped a callback", "exception": error})
+            self._run_all(main)
         finally:
             self._running = False
             events._set_running_loop(None)
@@ -262,16 +247,18 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise self._fatal
         return main.result()
 
-    def _run_some(self, main: "asyncio.Future[Any]") -> None:
-        """Runs callbacks until the run ends or one of them raises."""
+    def _run_all(self, main: "asyncio.Future[Any]") -> None:
+        """Runs callbacks until the run ends."""
         ready = self._ready
-        steps_before = self.steps
+        too_many = self.steps + STEPS_AT_ONE_INSTANT
         while not self._halt:
             if ready:
                 handle = ready.popleft()
+                if handle.callback is None:
+                    continue
             elif self._timers:
-                when, _, handle = heapq.heappop(self._timers)
-                if handle._callback is None:
+                when, _, handle = heappop(self._timers)
+                if handle.callback is None:
                     continue
                 if when > self.now:
                     if when > self.limit:
@@ -280,25 +267,27 @@ class SimLoop(asyncio.AbstractEventLoop):
                             f"not done after {self.limit:g} s of virtual time\n" + describe_waits(self, main)
                         )
                     self.now = when
-                    steps_before = self.steps
-                    if self.cancelled_timers > FEW_TIMERS and self.cancelled_timers > len(self._timers) // 2:
+                    too_many = self.steps + STEPS_AT_ONE_INSTANT
+                    if len(self._timers) > self._sweep_at:
                         self._sweep_timers()
             else:
                 raise Deadlock(
                     f"at {self.now:.3f} s everybody waits, and nothing will ever happen again\n"
                     + describe_waits(self, main)
                 )
-            callback = handle._callback
-            if callback is None:
-                continue
             self.steps += 1
-            if self.steps - steps_before > STEPS_AT_ONE_INSTANT:
+            if self.steps > too_many:
                 raise Runaway(
                     f"{STEPS_AT_ONE_INSTANT} steps, and still it is {self.now:.6f} s: a loop that never sleeps?\n"
                     + describe_waits(self, main)
                 )
-            self.current = handle
-            handle._context.run(callback, *handle._args)
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except (SimulationError, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                owner = handle.context.get(OWNER)
+                self.on_error(owner, {"message": "an exception escaped a callback", "exception": error})
 
     def halt(self, error: BaseException) -> None:
         """Ends the run with this error as soon as the present callback is over. The first error wins."""
@@ -343,9 +332,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         task: SimTask[T] = SimTask(coro, loop=self, name=name or getattr(coro, "__qualname__", "task"), context=context)
         task.owner = OWNER.get() if context is None else context.get(OWNER)
         return task
-
-    def get_debug(self) -> bool:
-        return False
 
     def is_running(self) -> bool:
         return self._running

@@ -47,6 +47,9 @@ ODDS_OF_LONG_DELAY: Final = 0.02
 CONTROL_DELAY: Final = 0.0001
 """Seconds that a message takes between the harness and a server."""
 
+_AWAITED: Final = (CoroutineType, asyncio.Future)
+"""What a handler gives if its reply is still to come."""
+
 
 class Process:
     """One simulated process: all that SIGKILL would take away."""
@@ -163,6 +166,10 @@ class Call(Generic[R]):
                 CallFailed(f"{self.src.name} called {self.dst_name}.{self.request.__name__}: {why}")
             )
 
+    def time_out(self, seconds: float) -> None:
+        """The caller has waited long enough."""
+        self.fail(f"no reply within {seconds:g} s")
+
     def refuse(self, why: str) -> None:
         """Caller and server do not speak of the same thing."""
         self.future.set_exception(CallRefused(f"{self.src.name} called {self.dst_name}: {why}"))
@@ -216,15 +223,14 @@ class Network:
 
     def delay(self, src: str, dst: str) -> float:
         """Seconds that the next message from src to dst travels."""
-        if self.choices is not None:
-            return self.choices.choose(f"delay of {src} > {dst}", lambda: self._delay(src, dst), USUAL_DELAY[0])
-        return self._delay(src, dst)
-
-    def _delay(self, src: str, dst: str) -> float:
-        draw = self.random(src, dst).random()
+        draw = (self._randoms.get((src, dst)) or self.random(src, dst)).random()
         if draw < ODDS_OF_LONG_DELAY:
-            return LONG_DELAY[0] + (LONG_DELAY[1] - LONG_DELAY[0]) * (draw / ODDS_OF_LONG_DELAY)
-        return USUAL_DELAY[0] + (USUAL_DELAY[1] - USUAL_DELAY[0]) * draw
+            delay = LONG_DELAY[0] + (LONG_DELAY[1] - LONG_DELAY[0]) * (draw / ODDS_OF_LONG_DELAY)
+        else:
+            delay = USUAL_DELAY[0] + (USUAL_DELAY[1] - USUAL_DELAY[0]) * draw
+        if self.choices is None:
+            return delay
+        return self.choices.choose(f"delay of {src} > {dst}", lambda: delay, USUAL_DELAY[0])
 
     # --- a call, from its beginning to its end -----------------------------------------------------------------------
 
@@ -235,12 +241,9 @@ class Network:
         loop = self.loop
         self._calls = number = self._calls + 1
         frame = _checked(encode_request(number, request))
-        call = Call(number, src, dst, type(request), asyncio.Future[R](loop=loop))
-        call.timer = (
-            None
-            if timeout is None or timeout == math.inf
-            else loop.call_at(loop.now + timeout, call.fail, f"no reply within {timeout:g} s", context=src.context)
-        )
+        call: Call[R] = Call(number, src, dst, type(request), asyncio.Future(loop=loop))
+        if timeout is not None and timeout != math.inf:
+            call.timer = loop.call_at(loop.now + timeout, call.time_out, timeout, context=src.context)
         if control:
             call.control = True
             self._send(call, frame, CONTROL_DELAY)
@@ -323,7 +326,7 @@ class Network:
             return
         try:
             outcome = process.handlers[type(request)](request)
-            if not isinstance(outcome, CoroutineType | asyncio.Future):
+            if not isinstance(outcome, _AWAITED):
                 self._reply(call, _checked(encode_result(call.number, outcome)))
                 return
         except BadRequest as error:

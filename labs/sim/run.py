@@ -17,7 +17,7 @@ from labs.grading import Inconclusive
 from labs.history import Operation
 from labs.sim import guard, state
 from labs.sim.cluster import SimCluster
-from labs.sim.errors import Deadlock, NotSimulated, Runaway, SimulationError, TimeLimit, own_traceback
+from labs.sim.errors import Deadlock, ForgottenAwait, NotSimulated, Runaway, SimulationError, TimeLimit, own_traceback
 from labs.sim.loop import SimLoop
 from labs.sim.trace import Trace
 
@@ -66,19 +66,21 @@ def run(
     after: Sequence[Callable[[Cluster], None]] = (),
     note_choices: bool = False,
     schedule: Sequence[Choice] | None = None,
+    note_origins: bool = False,
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
     The trace goes to `folder`, if there is one, as `trace.jsonl`. With a `schedule`, what it does not name comes out in
-    the simplest way.
+    the simplest way. A run that ends by a forgotten await is done again with `note_origins`, to say which.
     """
     started = perf_counter()
     loop = SimLoop(limit)
     trace = Trace(keep=folder is not None)
     outcome = Outcome(seed, "passed")
+    forgotten = False
     output: list[str] = []
     loop.on_error = _Errors(loop, output)
-    with _no_collection(), guard.active(loop, output.append):
+    with _no_collection(), guard.active(loop, output.append, note_origins):
         cluster = SimCluster(package, seed, loop, trace, folder, patience)
         if note_choices or schedule is not None:
             cluster.choices = cluster.network.choices = choices = Choices(schedule, loop.time)
@@ -88,6 +90,7 @@ def run(
             loop.run_until_complete(_checked(test, cluster, outcome))
         except (Exception, SimulationError) as error:
             _judge(outcome, error)
+            forgotten = isinstance(error, ForgottenAwait)
             if isinstance(error, Deadlock | TimeLimit | Runaway):
                 found = {name: cluster.look_into(name) for name in cluster.names}
                 outcome.stuck = stuck.report(cluster, found, {}, long=0.0)  # nothing was about to happen
@@ -100,6 +103,8 @@ def run(
         outcome.digest = trace.digest()
         logs = {name: _last_lines(cluster.log(name)) for name in cluster.names}
         loop.close()
+    if forgotten and not note_origins:
+        return run(test, package, seed, limit, folder, patience, after, note_choices, schedule, note_origins=True)
     if outcome.status == "passed":
         try:
             for look in after:
