@@ -1,6 +1,7 @@
 """The `lab` command. What a subcommand does stands in a module of its own, imported when it is asked for."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -134,6 +135,97 @@ def handout_(folder: Path) -> int:
     handout.handout(folder)
     click.echo(f"{folder} is ready for students; begin with {folder / 'README.md'}")
     return PASSED
+
+
+def by_these_means(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that `grade` and `regrade` share."""
+    options = (
+        click.option(
+            *("-n", "at_once"),
+            type=click.IntRange(min=1),
+            metavar="AT_ONCE",
+            help="Submissions at once.  [default: as many as this machine bears]",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Tests at once, of each submission.  [default: 1, and more where there are few submissions]",
+        ),
+        click.option(
+            "--seconds",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Seconds that a submission may take; what had run by then counts.  [default: 3600]",
+        ),
+        click.option(
+            "--limits",
+            metavar="NAME=SIZE,...",
+            help="What a submission may use, such as memory=1GiB,processes=100; also files, disk, output.",
+        ),
+        click.option("--no-sandbox", "sandbox", flag_value=False, default=True, help="Trust the submissions."),
+        click.option("--cluster", metavar="ADDRESS", help="The address of a Dask scheduler: its workers grade."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@lab.command()
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[SUBMISSION]...")
+@click.option("--out", type=EXISTING_FOLDER, required=True, metavar="DIR", help="Where all results go.")
+@click.option(
+    "--lab", multiple=True, metavar="LAB or SUITE", help="What they are graded by.  [default: what they have]"
+)
+@click.option("--roster", type=EXISTING_FILE, metavar="CSV", help="Who is graded: a table with id, name and path.")
+@click.option("-k", "keyword", metavar="EXPR", help="Only tests whose names match.")
+@click.option("--repeat", type=click.IntRange(min=1), metavar="N", help="Run each test N times.  [default: 1]")
+@click.option("--until-confident", is_flag=True, help="Run each test until it is known whether one can rely on it.")
+@click.option("--policy", type=click.Choice(POLICIES), default="all", show_default=True, help="As of `lab test`.")
+@click.option(
+    "--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", help="As of `lab test`."
+)
+@by_these_means
+@click.option("--gradescope", type=NEW_FILE, metavar="FILE", help="Gradescope's results of a single submission.")
+def grade(**options: object) -> int:
+    """Grade submissions, side by side: folders, archives, or a folder that holds them.
+
+    \b
+    lab grade submissions/ --out grades --lab lab1
+    lab grade alice.zip bob/ --out grades
+    lab grade --roster class.csv --out grades --lab lab1
+
+    The same command goes on where it was interrupted, and grades anew what was changed. Exit status: 0 all are graded,
+    2 bad usage, 3 some test could not tell, 130 interrupted. docs/grading.md tells what is in each file.
+    """
+    from labs.grade import command
+    from labs.grade.grader import Plan
+
+    plan = Plan.taken_from(options)
+    return command.grade(command.Request(plan=plan, **options))  # type: ignore[arg-type]
+
+
+@lab.command()
+@click.argument("out", type=EXISTING_FOLDER, metavar="DIR")
+@click.option("--student", "students", multiple=True, metavar="ID", help="Only this one.  [default: all]")
+@click.option("-k", "keyword", metavar="EXPR", help="Only tests whose names match.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(["failed", "inconclusive", "not-run"]), help="Only tests that ended so."
+)
+@click.option("--best", is_flag=True, help="A test keeps its old result if that was better.")
+@by_these_means
+def regrade(**options: object) -> int:
+    """Grade again what `lab grade` has graded in DIR: all, some students, some tests. Old points stay beside the new.
+
+    \b
+    lab regrade grades --student alice
+    lab regrade grades -k test_primary_failure --best
+    lab regrade grades --only inconclusive
+    """
+    from labs.grade import regrade as again
+    from labs.grade.grader import Plan
+
+    plan = Plan.taken_from(options)
+    return again.regrade(again.Again(plan=plan, **options))  # type: ignore[arg-type]
 
 
 @lab.command()

@@ -18,9 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from labs import jsonlines
 from labs.places import short
 from labs.plugin import RUN
-from labs.results import Attempt, Failure, Status, TestResult, by_test, folder_name, summarise
+from labs.results import ATTEMPTS, Attempt, Failure, Status, TestResult, by_test, folder_name, summarise
 
 COLOURS: Final[dict[Status, str]] = {
     "passed": "green",
@@ -118,8 +119,10 @@ class Reporter:
         """A test is over."""
         self._running.pop(nodeid, None)
         self._finished += 1
-        if self._live is None and nodeid in self._attempts:
-            self._line(self._attempts[nodeid])
+        if nodeid in self._attempts:
+            jsonlines.append(self.folder / ATTEMPTS, self._attempts[nodeid])
+            if self._live is None:
+                self._line(self._attempts[nodeid])
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 

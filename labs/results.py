@@ -1,15 +1,18 @@
 """What came of the tests: what one run of a test tells, and the object that `lab test --json` writes."""
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 import msgspec
 
+from labs import jsonlines
 from labs.confidence import Decision, Policy, Tally, interval, judge
 
 Status = Literal["passed", "failed", "error", "skipped", "inconclusive"]
 
+ATTEMPTS: Final = "attempts.jsonl"
+"""The file in a run's folder that tells what each finished pytest item told, a line each, while the run goes on."""
 VERSION: Final = 1
 """Of the shape of `RunResult`. It grows when a field changes its meaning or goes away."""
 WORST_FIRST: Final[tuple[Status, ...]] = ("error", "failed", "inconclusive", "skipped", "passed")
@@ -168,6 +171,11 @@ def _verdict(attempts: list[Attempt], tally: Tally) -> tuple[Status, float]:
         return status, float(status == "passed")
     judged, share = judge(attempts[0].policy, tally)
     return (status if judged == "failed" else judged), share
+
+
+def read_attempts(file: Path) -> list[Attempt]:
+    """What a run has told until now. None of it is lost, however the run ended."""
+    return jsonlines.read(file, Attempt)
 
 
 def by_test(attempts: Iterable[Attempt]) -> list[list[Attempt]]:

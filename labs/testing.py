@@ -81,6 +81,13 @@ def run(request: Request) -> int:
     return FAILED if reporter.problems else _status(results, code)
 
 
+def catalogue(targets: tuple[str, ...], keyword: str | None = None) -> list[Attempt]:
+    """The graded tests that are meant, as they are before they have run. Raises `BadUsage`."""
+    request = Request(targets=targets, keyword=keyword)
+    _, files = _find(request)
+    return list(_list(request, files).values())
+
+
 def _check_outputs(request: Request) -> None:
     """Raises `BadUsage` if the results could not be written where they are wanted."""
     for file in filter(None, (request.json, request.junit)):

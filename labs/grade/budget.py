@@ -1,0 +1,57 @@
+"""How many submissions are graded at once, and how many tests of each: what this machine bears, and what held it up."""
+
+import os
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from labs.grade.results import Grade
+
+TESTS_PER_CORE: Final = 3
+"""Tests that run side by side for each core. How this was found stands in docs/grading.md."""
+BUSY: Final = 0.85
+"""From this share of the processors' time on, they are what limits."""
+IDLE_SLOTS: Final = 0.7
+"""Below this share of the places for submissions in use, it is the last ones that everything waited for."""
+
+
+class Share(NamedTuple):
+    """How the work is shared."""
+
+    at_once: int
+    """Submissions."""
+    workers: int
+    """Tests of each."""
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(submissions: int, at_once: int | None, workers: int | None) -> Share:
+    """As many submissions as there may be tests at once; if there are fewer, more tests of each.
+
+    One process that runs one test after the other costs least, so many submissions come before many workers.
+    """
+    tests = TESTS_PER_CORE * cores()
+    if at_once is None:
+        at_once = max(1, tests // (workers or 1))
+    at_once = max(1, min(at_once, submissions))
+    return Share(at_once, workers or max(1, tests // at_once))
+
+
+def limit(seconds: float, shared: Share, busy: float, done: Sequence[Grade]) -> str:
+    """What it was that took the time, as a sentence."""
+    worked = sum(grade.seconds for grade in done)
+    used = worked / (seconds * shared.at_once) if seconds else 1.0
+    if busy >= BUSY:
+        return f"The processors: they were busy {busy:.0%} of the time."
+    if len(done) > 1 and used < IDLE_SLOTS:
+        slowest = max(done, key=lambda grade: grade.seconds)
+        return (
+            f"The slowest submission: {slowest.id} took {slowest.seconds:.0f} s of {seconds:.0f} s, and at the end "
+            f"others had left their places empty."
+        )
+    tests = shared.at_once * shared.workers
+    one = "One test at a time ran" if tests == 1 else f"{tests} tests at once ran"
+    return f"Waiting: tests wait for time to pass, mostly. {one}, and the processors were busy {busy:.0%} of the time."
