@@ -40,7 +40,7 @@ def publish(net: Path, src: str, dst: str, endpoint: Endpoint) -> None:
     column = net / check_name(src)
     column.mkdir(parents=True, exist_ok=True)
     draft = column / f".{check_name(dst)}.{os.getpid()}"
-    draft.write_text(f"{endpoint.host} {endpoint.port}\n")
+    draft.write_text(text(endpoint))
     draft.rename(column / dst)
 
 
@@ -65,9 +65,18 @@ def look(path: str | Path) -> Identity | None:
 def read(path: str | Path) -> Endpoint | None:
     """Where the link at `path` leads, or None if there is no link. Raises `ValueError` if it is no socket file."""
     try:
-        text = Path(path).read_text()
+        return parse(Path(path).read_text(), path)
     except FileNotFoundError:
         return None
+
+
+def text(endpoint: Endpoint) -> str:
+    """What a socket file holds."""
+    return f"{endpoint.host} {endpoint.port}\n"
+
+
+def parse(text: str, path: str | Path) -> Endpoint:
+    """Where a socket file with this text leads. Raises `ValueError` if it is none; `path` says which it is."""
     host, _, port = text.strip().partition(" ")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"expected the socket file {path} to hold 'host port', got {text[:100]!r}")

@@ -107,7 +107,7 @@ class Runner:
         self.until_confident = until_confident
         self._turns = turns
         self._sandbox = sandbox
-        self._keepers = Keepers(run)
+        self._keepers = Keepers(run, sandbox)
         self._simulation = SimWorker(sim_workers)
 
     def close(self) -> None:

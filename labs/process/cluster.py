@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -23,9 +24,11 @@ from common.snapshot import Snapshot
 from common.tcp import Client
 from common.wire import Request
 from labs.cluster import POLL, Cluster, NotInTime, ServerStopped
-from labs.process import logs
+from labs.process import logs, system
 from labs.process.processes import Keeper, Process
 from labs.process.taps import Tap
+from labs.sandbox import files
+from labs.sandbox.gate import Gate, listens
 
 R = TypeVar("R")
 
@@ -38,7 +41,11 @@ MAX_TAIL: Final = 65_536
 MAX_LINE: Final = 1000
 """Characters of each, from its end."""
 LOOK_EVERY: Final = 0.2
-"""Seconds between two looks at how long the logs are."""
+"""Seconds between two looks at how long the logs are, and at what servers in the sandbox use."""
+MAX_SOCKET_FILE: Final = 300
+"""Bytes of a socket file that are read."""
+MAX_SNAPSHOT: Final = 4 * 1024 * 1024
+"""Bytes of a snapshot that are read."""
 SNAPSHOT_WITHIN: Final = 1.0
 """Seconds within which a server gives a snapshot of itself, unless its loop does not turn."""
 TRACE_WITHIN: Final = 0.5
@@ -57,6 +64,8 @@ class Server:
         """Where it listens. None while it does not run."""
         self.client: Client | None = None
         """The harness's own connection to it."""
+        self.gate: Gate | None = None
+        """What it has to pass to connect to anybody, in the sandbox."""
         self.paused = False
 
 
@@ -83,10 +92,12 @@ class ProcessCluster(Cluster):
         self._tapped: dict[tuple[str, str], Tap] = {}
         """Taps stay, with their counts, when their link is no longer tapped."""
         self._began = time.monotonic()
-        self._shortening: asyncio.Task[None] | None = None
+        self._linked: dict[tuple[str, str], links.Endpoint] = {}
+        """Where the files lead that were made for links, in the sandbox."""
+        self._caring: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._shortening = asyncio.create_task(self._shorten_logs())
+        self._caring = asyncio.create_task(self._care())
         return self
 
     async def __aexit__(
@@ -99,8 +110,8 @@ class ProcessCluster(Cluster):
 
         Raises `AssertionError` if a process is still there.
         """
-        if self._shortening is not None:
-            self._shortening.cancel()
+        if self._caring is not None:
+            self._caring.cancel()
         try:
             await self._keeper.end(self.net)
         finally:
@@ -111,6 +122,8 @@ class ProcessCluster(Cluster):
             for server in self._servers.values():
                 if server.client is not None:
                     server.client.close()
+                if server.gate is not None:
+                    server.gate.close()
             await asyncio.sleep(0)  # closed connections are gone one turn later
             shutil.rmtree(self.net, ignore_errors=True)
             if self._is_temporary:
@@ -143,12 +156,13 @@ class ProcessCluster(Cluster):
         self._mark(name, f"start as {server.role}")
         server.paused = False
         server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
+        if server.process.listener is not None:
+            server.gate = Gate(server.process.listener, partial(self._may_connect, name))
         server.endpoint = await self._listening(name, server.process)
         self._relink(name, name)  # it may be deaf
 
     async def _listening(self, name: str, process: Process) -> links.Endpoint:
         """Waits for the server's socket file. Raises `ServerStopped` or `NotInTime`."""
-        own = self.net / name / name
         limit = LISTEN_LIMIT * self.patience
         deadline = time.monotonic() + limit
         pause = 0.0005
@@ -158,7 +172,7 @@ class ProcessCluster(Cluster):
             if process.how is not None:
                 raise ServerStopped(f"{name} was killed while it started")
             try:
-                endpoint = links.read(own)
+                endpoint = self._read_own(name)
             except ValueError as error:
                 trouble = str(error)
             else:
@@ -171,12 +185,29 @@ class ProcessCluster(Cluster):
             f"{self._tail(name)}"
         )
 
+    def _read_own(self, name: str) -> links.Endpoint | None:
+        """Where a server says that it listens. None: nowhere yet. Raises `ValueError` if it makes no sense."""
+        file = self.net / name / name
+        if not self._sandboxed:
+            return links.read(file)
+        try:
+            endpoint = links.parse(files.read(file, MAX_SOCKET_FILE).decode(errors="replace"), file)
+        except FileNotFoundError:
+            return None
+        process = self._servers[name].process
+        assert process is not None
+        if endpoint.host != "127.0.0.1" or not listens(process.pid, endpoint.port):
+            raise ValueError(f"{name} does not listen at {endpoint.host}:{endpoint.port}, where it says that it does")
+        return endpoint
+
     async def kill(self, name: str) -> None:
         server = self._servers[name]
         if server.process is None or server.process.how is not None:
             return
         server.endpoint = None
         await self._keeper.kill(server.process)
+        if server.gate is not None:
+            server.gate.close()
         self._mark(name, "killed")
         if server.client is not None:
             server.client.close()
@@ -199,7 +230,8 @@ class ProcessCluster(Cluster):
         if process is None or process.how is not None:
             self.check()
             raise ValueError(f"expected a running server, but {name} does not run")
-        os.killpg(process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself, in this moment
+            os.killpg(process.pid, number)
 
     def running(self, name: str) -> bool:
         server = self._servers.get(name)
@@ -235,10 +267,11 @@ class ProcessCluster(Cluster):
         if self._keeper.command is not None:
             return Snapshot("running")  # to another language our signals mean something else, such as death
         file = self.net / name / snapshot.FILE
-        file.unlink(missing_ok=True)
+        files.remove(file)
         self._signal(name, signal.SIGUSR1)
         if await self._soon(file.exists, SNAPSHOT_WITHIN):
-            return msgspec.json.decode(file.read_bytes(), type=Snapshot)
+            with contextlib.suppress(ValueError):  # what a submission writes there may make no sense
+                return msgspec.json.decode(files.read(file, MAX_SNAPSHOT), type=Snapshot)
         log = self._log_file(name)
         before = log.stat().st_size
         self._signal(name, signal.SIGUSR2)
@@ -263,11 +296,14 @@ class ProcessCluster(Cluster):
     def _log_file(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
-    async def _shorten_logs(self) -> None:
+    async def _care(self) -> None:
+        """Looks after the servers for as long as the test lasts."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            for name in self._servers:
+            for name, server in self._servers.items():
                 logs.shorten(self._log_file(name))
+                if server.gate is not None and server.process is not None and server.endpoint is not None:
+                    server.gate.end_outlived(system.tree(server.process.pid), server.endpoint.port)
 
     def _mark(self, name: str, event: str) -> None:
         with self._log_file(name).open("a") as log:
@@ -314,8 +350,11 @@ class ProcessCluster(Cluster):
                 tap.hold()
             else:
                 tap.release()
-        endpoint = self._servers[dst].endpoint if dst in self._servers else None
         path = self.net / src / dst
+        if self._sandboxed:
+            self._write_link(path, src, dst)
+            return
+        endpoint = self._servers[dst].endpoint if dst in self._servers else None
         if not link.up or endpoint is None:
             path.unlink(missing_ok=True)
         elif link.tap is not None and tap is not None:
@@ -324,6 +363,38 @@ class ProcessCluster(Cluster):
             _hard_link(self.net / dst / dst, path)
         elif links.look(path) is None:
             links.publish(self.net, src, dst, endpoint)
+
+    @property
+    def _sandboxed(self) -> bool:
+        return self._keeper.sandbox is not None
+
+    def _write_link(self, path: Path, src: str, dst: str) -> None:
+        """Makes the link a file of its own: who shared a file with others could tell them something by it.
+
+        What src may have done to the file does not matter: its gate goes by what we know.
+        """
+        target = self._target(src, dst)
+        if target == self._linked.get((src, dst)):
+            return
+        if target is None:
+            files.remove(path)
+            del self._linked[src, dst]
+        else:
+            if src != dst or files.is_missing(path):
+                files.write(path, links.text(target))
+            self._linked[src, dst] = target
+
+    def _target(self, src: str, dst: str) -> links.Endpoint | None:
+        """Where the link from src to dst leads: to dst, to a tap, or nowhere."""
+        link, tap = self.link(src, dst), self._tapped.get((src, dst))
+        endpoint = self._servers[dst].endpoint if dst in self._servers else None
+        if not link.up or endpoint is None:
+            return None
+        return tap.endpoint if link.tap is not None and tap is not None else endpoint
+
+    def _may_connect(self, src: str, endpoint: links.Endpoint) -> bool:
+        """Whether some link of src leads there."""
+        return any(self._target(src, dst) == endpoint for dst in self.names)
 
     def _make_tap(self, src: str, dst: str) -> Tap:
         return Tap(self.net, src, dst, lambda: self._servers[dst].endpoint, Random(f"tap {self.seed} {src} {dst}"))

@@ -5,18 +5,22 @@ a millisecond where a fresh interpreter takes a hundred; so it stays single-thre
 whatever its servers leave behind: a child that is no server is a stray, and dies. When the socket ends, because the
 harness closed it or died in any way, the keeper kills all that is left, deletes the socket files, and goes.
 
-    python -m labs.process.keeper PACKAGE SOCKET SECONDS [FOLDER …]
+    python -m labs.process.keeper PACKAGE SOCKET SECONDS PLAN [FOLDER …]
 
 SOCKET is an inherited file descriptor, SECONDS the time that importing PACKAGE may take; FOLDERs go to the front of
 the module path, so that a submission's packages are found before the reference's. Where servers are command lines
 ("argv", started in "folder"), PACKAGE is empty, and nothing is imported.
 
+PLAN is empty, or says how servers are confined (labs/sandbox). Then each server imports PACKAGE for itself, and the
+keeper does not: it only has a confined process try, so that what fails is known before the first start.
+
     harness says    {"id": 1, "do": "start", "role", "name", "net", "log", "arguments"}
-                    {"id": 1, "do": "start", "argv", "folder", "net", "log"}
+                    {"id": 1, "do": "start", "argv", "folder", "name", "net", "log"}
                     {"id": 2, "do": "kill", "pid": 2345}
                     {"id": 3, "do": "end", "net"}
     keeper says     {"ready": true} or {"failed": "why, with traceback"}
                     {"id": 1, "pid": 2345, "net"} or {"id": 1, "failed": "why"}
+                    ("listener": true, if the line brings an open file: labs/sandbox/seccomp.py)
                     {"id": 2}
                     {"ended": 2345, "how": "exit status 1"}
 """
@@ -27,24 +31,30 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from common import main as common_main
 from labs.process import system
+from labs.sandbox.cell import Cell
+from labs.sandbox.confine import Plan, Started, Unconfined
+from labs.sandbox.files import remove_tree
 
 
 class Keeper:
     """Forks servers on command and kills them with everything that they started."""
 
-    def __init__(self, package: str, control: socket.socket) -> None:
+    def __init__(self, package: str, control: socket.socket, cell: Cell | None = None) -> None:
         self._package = package
+        self._cell = cell
         self._control = control
         self._pid = os.getpid()
         self._servers: dict[int, str] = {}
@@ -75,7 +85,9 @@ class Keeper:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._kill(list(self._servers))
         for net in self._nets:
-            shutil.rmtree(net, ignore_errors=True)
+            remove_tree(Path(net))
+        if self._cell is not None:
+            self._cell.remove()
 
     def _turn(self) -> bool:
         ready, _, _ = select.select([self._control.fileno(), self._signals], [], [])
@@ -92,51 +104,74 @@ class Keeper:
                 self._obey(json.loads(line))
         return True
 
-    def say(self, **message: Any) -> None:
-        """Tells the harness."""
-        self._control.sendall(json.dumps(message).encode() + b"\n")
+    def say(self, descriptor: int | None = None, **message: Any) -> None:
+        """Tells the harness. An open file that goes with it is closed here."""
+        line = json.dumps(message | ({} if descriptor is None else {"listener": True})).encode() + b"\n"
+        if descriptor is not None:
+            socket.send_fds(self._control, [line[:1]], [descriptor])
+            os.close(descriptor)
+            line = line[1:]
+        self._control.sendall(line)
 
     def _obey(self, command: dict[str, Any]) -> None:
         if command["do"] == "start":
             try:
-                self.say(id=command["id"], pid=self._start(command), net=command["net"])
+                pid, listener = self._start(command)
             except BlockingIOError as error:
                 self.say(id=command["id"], failed=f"the system gives us no more processes: {error}")
+            except Unconfined as error:
+                self.say(id=command["id"], failed=f"it could not be confined: {error}")
+            else:
+                self.say(listener, id=command["id"], pid=pid, net=command["net"])
             return
         if command["do"] == "kill":
             self._kill([command["pid"]])
         else:
             self._kill([pid for pid, net in self._servers.items() if net == command["net"]])
-            shutil.rmtree(command["net"], ignore_errors=True)  # not the harness, which may be interrupted in between
+            remove_tree(Path(command["net"]))  # not the harness, which may be interrupted in between
             self._nets.discard(command["net"])
         self.say(id=command["id"])
 
-    def _start(self, command: dict[str, Any]) -> int:
+    def _start(self, command: dict[str, Any]) -> Started:
         self._nets.add(command["net"])
-        pid = os.fork()
-        if pid == 0:
-            self._become(command)
-        self._servers[pid] = command["net"]
-        return pid
+        if self._cell is not None:
+            folder = self._cell.make_folder(Path(command["net"], command["name"]))
+            started = self._cell.start(folder, Path(command["log"]), partial(self._serve, command))
+        else:
+            started = Started(os.fork(), None)
+            if started.pid == 0:
+                self._become(command)
+        self._servers[started.pid] = command["net"]
+        return started
 
     def _become(self, command: dict[str, Any]) -> NoReturn:
         """Makes this fresh child the server. Never returns into the keeper's own code."""
-        status = 1
         try:
             signal.set_wakeup_fd(-1)
             os.setsid()
             system.die_with_parent(self._pid)
             # The server inherits what it starts, so that nothing is lost of it before the keeper inherits it all.
             system.become_subreaper()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
             self._control.close()
             os.close(self._signals)
             os.close(self._wakeup)
-            _redirect(command["log"])
+            system.redirect(Path(command["log"]))
+            os.chdir(Path(command["net"]).parent)
+            self._serve(command)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _serve(self, command: dict[str, Any]) -> NoReturn:
+        """Is the server."""
+        status = 1
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
             if "argv" in command:
                 _execute(command["argv"], command["folder"])
-            os.chdir(Path(command["net"]).parent)
             common_main.run(self._package, command["role"], command["name"], Path(command["net"]), command["arguments"])
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -191,18 +226,6 @@ class Keeper:
                     os.waitpid(pid, 0)
 
 
-def _redirect(log: str) -> None:
-    null = os.open(os.devnull, os.O_RDONLY)
-    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.dup2(null, 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    os.close(null)
-    os.close(out)
-    # What was printed must be in the log when SIGKILL comes.
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-
 def _execute(argv: list[str], folder: str) -> NoReturn:
     """Makes this process a program of any kind. Raises `SystemExit`, in words, if there is no such program."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -236,16 +259,20 @@ def load(package: str, seconds: float) -> str | None:
 
 def main() -> None:
     """The command."""
-    package, descriptor, seconds, *folders = sys.argv[1:]
+    package, descriptor, seconds, plan, *folders = sys.argv[1:]
     system.become_subreaper()
+    cell = Cell(msgspec.json.decode(plan, type=Plan)) if plan else None
     # Ours is imported already: a submission's modules can stand in for nothing that the keeper itself uses.
     sys.path[:0] = folders
     control = socket.socket(fileno=int(descriptor))
     system.die_with_parent(os.getppid())  # while it imports, the keeper does not see the socket end
-    failure = load(package, float(seconds)) if package else None
+    failure = None
+    if package:
+        attempt = partial(load, package, float(seconds))
+        failure = cell.try_out(attempt, float(seconds)) if cell is not None else attempt()
     system.outlive_parent()  # from here on it clears up first
     with control:
-        keeper = Keeper(package, control)
+        keeper = Keeper(package, control, cell)
         if failure is None:
             gc.collect()
             gc.freeze()  # the collector of a server then leaves these pages shared

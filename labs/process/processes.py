@@ -12,13 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import msgspec
+
 from labs.process import leftovers, system
+from labs.sandbox.plan import Sandbox, harmless
 from labs.submission import Command
 
 IMPORT_LIMIT: Final = 30.0
 """Seconds that importing a lab's package may take."""
 ANSWER_LIMIT: Final = 30.0
 """Seconds within which a keeper does what it is told. It takes milliseconds."""
+MOST_DESCRIPTORS: Final = 16
+"""Open files that may come at once. The keeper sends one with a line."""
 
 
 class NotImported(AssertionError):
@@ -32,9 +37,11 @@ class KeeperFailed(Exception):
 class Process:
     """One server process."""
 
-    def __init__(self, pid: int, net: str) -> None:
+    def __init__(self, pid: int, net: str, listener: int | None = None) -> None:
         self.pid = pid
         self.net = net
+        self.listener = listener
+        """Where its wishes to connect arrive (labs/sandbox/seccomp.py), if they do. Whoever takes it closes it."""
         self.how: str | None = None
         """How it ended, in words such as "signal SIGKILL". None while it runs."""
         self.killed = False
@@ -63,13 +70,16 @@ class Keeper:
         folders: Iterable[Path] = (),
         import_limit: float = IMPORT_LIMIT,
         command: Command | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.package = package
         self.command = command
         """What starts a server, where the lab is no Python package."""
         self.run = run
         """The run's id: all that the keeper starts carries it in its environment as LAB_RUN."""
-        self._folders = [str(folder.absolute()) for folder in folders]
+        self.sandbox = sandbox
+        """What its servers are kept in, if in anything."""
+        self._folders = [folder.absolute() for folder in folders]
         self._import_limit = import_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._output = ""
@@ -80,6 +90,8 @@ class Keeper:
         self._numbers = itertools.count(1)
         self._processes: dict[int, Process] = {}
         self._received = b""
+        self._descriptors: list[int] = []
+        """Open files that came with lines which are still to be read."""
         self._is_ready = False
 
     # --- what a cluster asks of it -----------------------------------------------------------------------------------
@@ -104,10 +116,10 @@ class Keeper:
         Both paths are absolute. Raises `NotImported` and `KeeperFailed`.
         """
         await self.open()
-        what: dict[str, Any] = {"role": role, "name": name, "arguments": arguments}
+        what: dict[str, Any] = {"role": role, "arguments": arguments}
         if self.command is not None:
             what = {"argv": self.command.line(role, name, net, arguments), "folder": str(self.command.folder)}
-        answer = await self._ask(do="start", net=str(net), log=str(log), **what)
+        answer = await self._ask(do="start", name=name, net=str(net), log=str(log), **what)
         if "failed" in answer:
             raise KeeperFailed(f"{name} could not be started: {answer['failed']}")
         process: Process = answer["process"]
@@ -142,10 +154,12 @@ class Keeper:
         self._socket.setblocking(False)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the keeper)
         root = str(Path(__file__).parents[2])
-        environment = dict(os.environ, LAB_RUN=self.run)
+        environment = dict(harmless(os.environ) if self.sandbox else os.environ, LAB_RUN=self.run)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         package = "" if self.command else self.package
-        arguments = [package, str(theirs.fileno()), str(self._import_limit), *self._folders]
+        plan = self.sandbox.plan(self.package, self._folders, self.command) if self.sandbox else None
+        said = msgspec.json.encode(plan).decode() if plan else ""
+        arguments = [package, str(theirs.fileno()), str(self._import_limit), said, *map(str, self._folders)]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "labs.process.keeper", *arguments],
@@ -158,6 +172,7 @@ class Keeper:
             )
         self._pids.add(self._process.pid)
         self._received = b""
+        self._descriptors.clear()
         self._loop = None
         self._is_ready = False
 
@@ -181,11 +196,12 @@ class Keeper:
 
     def _readable(self) -> None:
         try:
-            data = self._socket.recv(65536)
+            data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, MOST_DESCRIPTORS)
         except BlockingIOError:
             return
         except ConnectionResetError:
             data = b""
+        self._descriptors += descriptors
         if not data:
             self._lost("its keeper ended unexpectedly")
             return
@@ -196,7 +212,8 @@ class Keeper:
     def _hear(self, message: dict[str, Any]) -> None:
         if "id" in message:
             if "pid" in message:  # noted at once: its end may be told in the same breath
-                process = message["process"] = Process(message["pid"], message["net"])
+                listener = self._descriptors.pop(0) if "listener" in message else None
+                process = message["process"] = Process(message["pid"], message["net"], listener)
                 self._processes[process.pid] = process
             answer = self._answers.pop(message["id"], None)
             if answer is not None and not answer.done():
@@ -260,15 +277,16 @@ class Keeper:
 class Keepers:
     """The keepers of one harness process, one for each lab and submission. They serve test after test."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, sandbox: Sandbox | None = None) -> None:
         self.run = run
+        self._sandbox = sandbox
         self._keepers: dict[tuple[str, tuple[Path, ...], Command | None], Keeper] = {}
 
     def get(self, package: str, folders: Iterable[Path] = (), command: Command | None = None) -> Keeper:
         """The keeper of a lab whose packages are looked for in `folders` first, or whose servers are commands."""
         key = (package, tuple(folder.absolute() for folder in folders), command)
         if key not in self._keepers:
-            self._keepers[key] = Keeper(package, self.run, key[1], command=command)
+            self._keepers[key] = Keeper(package, self.run, key[1], command=command, sandbox=self._sandbox)
         return self._keepers[key]
 
     def close(self) -> None:

@@ -51,6 +51,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def tree(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for each in found:
+        found += children(each)
+    return found
+
+
 def _parent(process: psutil.Process) -> int | None:
     try:
         return process.ppid()
@@ -64,6 +72,19 @@ def raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def redirect(log: Path) -> None:
+    """What this process prints is appended to `log` from now on, and it has no input."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(null)
+    os.close(out)
+    # What was printed must be in the log when SIGKILL comes.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def kill(pid: int) -> None:

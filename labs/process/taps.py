@@ -50,7 +50,8 @@ class Tap:
         self._upstream: Upstream | None = None
         self._held: list[tuple[Caller, RequestFrame]] | None = None
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        links.publish(net / FOLDER, src, dst, links.Endpoint(*listener.getsockname()))
+        self.endpoint = links.Endpoint(*listener.getsockname())
+        links.publish(net / FOLDER, src, dst, self.endpoint)
         self._loop = asyncio.get_running_loop()
         self._listening = self._loop.create_task(self._loop.create_server(lambda: Caller(self), sock=listener))
 

@@ -58,3 +58,12 @@ def _raise_loopback() -> None:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def unshare_for_server() -> None:
+    """The next child of this process is the first one in namespaces of its own. Raises `OSError`."""
+    try:
+        unshare(OF_A_SERVER)
+    except PermissionError:
+        enter_if_ordinary(network=False)
+        unshare(OF_A_SERVER)

@@ -1,8 +1,9 @@
 """What the sandbox of one run is made of: which layers are in force, and what its servers may read."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,8 +11,10 @@ import msgspec
 
 from labs.places import packages_folder
 from labs.sandbox import layers, namespaces, users
+from labs.sandbox.confine import Plan
 from labs.sandbox.layers import Layer, Name
 from labs.sandbox.limits import Limits
+from labs.submission import Command
 
 FILE: Final = "sandbox.json"
 """In the run's folder: which layers were in force, and why others were not."""
@@ -19,9 +22,14 @@ VERSION: Final = 1
 
 SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 """Where programs and what they need are."""
-SETTINGS: Final = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "hosts", "host.conf")
-"""What programs read in /etc without need to know more about this machine."""
-MORE_SETTINGS: Final = ("nsswitch.conf", "resolv.conf", "ssl", "passwd", "group", "alternatives", "locale.alias")
+SETTINGS: Final = (
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "hosts", "host.conf", "nsswitch.conf"),
+    *("resolv.conf", "ssl", "passwd", "group", "alternatives", "locale.alias"),
+)
+"""What programs read in /etc, and everybody may know."""
+BORROWED: Final = {"lab3_shardkv": ("lab2_kvpaxos",)}
+"""A lab 3 stands on the reference's Paxos where the submission has none."""
+HARMLESS: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "PYTHONHASHSEED", "PYTHONUTF8", "LAB_LOOP")
 
 
 class Sandbox(msgspec.Struct, frozen=True):
@@ -33,8 +41,7 @@ class Sandbox(msgspec.Struct, frozen=True):
     @classmethod
     def prepare(cls, limits: Limits, run: Path, folders: Iterable[Path]) -> Self:
         """Tries what this machine has. `run` is the run's folder, not yet made; `folders` hold the servers' code."""
-        # Servers are not put into it yet, and the report must not say so.
-        return cls([Layer(each.name, False, "not in force yet") for each in layers.probe()], limits)
+        return cls([_given(layer, run, folders) for layer in layers.probe()], limits)
 
     def enter(self) -> None:
         """Puts this process, and all that it starts from now on, into the part of the sandbox that all servers share.
@@ -43,6 +50,17 @@ class Sandbox(msgspec.Struct, frozen=True):
         """
         if self.has("network"):
             namespaces.enter()
+
+    def plan(self, package: str, folders: Sequence[Path], command: Command | None) -> Plan:
+        """What the keeper of a lab has to know, whose code is looked for in `folders` first, or is a command."""
+        wanted = [package, *BORROWED.get(package, ())] if command is None else []
+        packages = [each for each in wanted if not any((folder / each).is_dir() for folder in folders)]
+        readable = list(_readable(packages))
+        if command is None:
+            readable += folders
+        else:
+            readable += [command.folder, *_program(command)]
+        return Plan([layer.name for layer in self.layers if layer.works], self.limits, [*map(str, readable)], packages)
 
     def has(self, name: Name) -> bool:
         """Whether a layer is in force."""
@@ -68,18 +86,16 @@ def _given(layer: Layer, run: Path, folders: Iterable[Path]) -> Layer:
     return layer
 
 
-def readable(submission: Path | None, packages: Iterable[str], program: Path | None = None) -> list[Path]:
-    """What a submission's servers may read: Python, `common`, their own code, and these packages of the reference."""
+def _readable(packages: list[str]) -> Iterator[Path]:
+    """Where Python is, `common`, and these packages of the reference. All else that is ours is left out."""
     code = packages_folder()
-    hidden = [code / name for name in os.listdir(code) if name.startswith(("lab", "tests"))]
-    hidden = [path for path in hidden if path.name not in packages]
-    system = [Path(path) for path in SYSTEM] + [Path(sys.prefix), Path(sys.base_prefix)]
-    system += [Path("/etc", name) for name in (*SETTINGS, *MORE_SETTINGS)]
-    system += [code / "common", *(code / name for name in packages)]
-    if program is not None:
-        system.append(program.parents[1] if program.parent.name == "bin" else program)
-    found = [part for path in dict.fromkeys(system) for part in _without(path, hidden)]
-    return found if submission is None else [*found, submission]
+    ours = [code / name for name in os.listdir(code) if name.startswith(("lab", "tests"))]
+    hidden = [path for path in ours if path.name not in packages]
+    system = [Path(path) for path in (*SYSTEM, sys.prefix, sys.base_prefix)]
+    system += [Path("/etc", name) for name in SETTINGS]
+    for path in dict.fromkeys([*system, code / "common", *(code / name for name in packages)]):
+        if path.exists():
+            yield from _without(path, hidden)
 
 
 def _without(path: Path, hidden: list[Path]) -> Iterator[Path]:
@@ -91,3 +107,17 @@ def _without(path: Path, hidden: list[Path]) -> Iterator[Path]:
             yield from _without(part, hidden)
     else:
         yield path
+
+
+def _program(command: Command) -> list[Path]:
+    """The program of a command, with the folder in which what belongs to it is, if it is installed as usual."""
+    found = shutil.which(command.folder / command.words[0] if "/" in command.words[0] else command.words[0])
+    if found is None:
+        return []
+    program = Path(found).resolve()
+    return [program.parents[1] if program.parent.name == "bin" else program]
+
+
+def harmless(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the harness's environment a submission may know. Elsewhere in it there may be secrets."""
+    return {name: value for name, value in environment.items() if name in HARMLESS or name.startswith("LC_")}
