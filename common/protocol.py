@@ -43,6 +43,23 @@ class Append(Request[Done]):
     value: str
 
 
+# --- the tutorial: a counter -----------------------------------------------------------------------------------------
+
+
+class Count(Reply):
+    """What the counter shows."""
+
+    value: int
+
+
+class GetCount(Request[Count]):
+    """What does it show? A server and a clerk both answer this."""
+
+
+class Increment(Request[Count]):
+    """Adds one, once. The reply is what the counter shows right after that. For a clerk, which tells its server."""
+
+
 # --- lab 1: the view service -----------------------------------------------------------------------------------------
 
 PING_INTERVAL: Final = 0.1

@@ -5,7 +5,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from labs.grading import grade_of
-from labs.places import graded_folder
+from labs.places import tests_of
 from labs.running import GradedItem
 from labs.suites import SUITES, Suite
 
@@ -14,7 +14,7 @@ _items: dict[Path, dict[str, GradedItem]] = {}
 
 def graded_items(suite: Suite) -> dict[str, GradedItem]:
     """The graded tests of a suite by name, in the order of their file."""
-    file = graded_folder() / suite.lab / f"test_{suite.name}.py"
+    file = tests_of(suite)
     if not file.is_file():
         return {}
     if file not in _items:

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import labs
+from labs.suites import TUTORIAL, Suite
 
 
 def root() -> Path:
@@ -26,6 +27,16 @@ def packages_folder() -> Path:
 def graded_folder() -> Path:
     """Where the graded tests are."""
     return root() / "tests" / "graded" if is_checkout() else root() / "graded"
+
+
+def tutorial_folder() -> Path:
+    """Where the tutorial is, with its tests, what one starts with, and a solution."""
+    return root() / "examples" / "counter" if is_checkout() else root() / "tutorial"
+
+
+def tests_of(suite: Suite) -> Path:
+    """The file with a suite's graded tests."""
+    return (tutorial_folder() if suite is TUTORIAL else graded_folder() / suite.lab) / f"test_{suite.name}.py"
 
 
 def runs_folder() -> Path:

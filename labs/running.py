@@ -188,10 +188,11 @@ class Runner:
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
-                except asyncio.CancelledError:  # interrupted: what becomes of the test's own tasks matters no more
-                    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+                except asyncio.CancelledError:
+                    _forget_tasks()
                     raise
                 except Exception as error:
+                    _forget_tasks()
                     failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
                         failure.logs = _tails({name: cluster.log(name) for name in cluster.names})
@@ -301,6 +302,11 @@ def failure_of(item: GradedItem, outcome: Outcome, replay: str, folder: str) -> 
         logs={} if stopped else _tails(outcome.logs),
         stuck=stuck.summary(outcome.stuck),
     )
+
+
+def _forget_tasks() -> None:
+    """The test is over: what becomes of tasks that it has begun and not awaited matters no more, and is not printed."""
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
 
 async def _stuck(cluster: Cluster, folder: Path) -> str:

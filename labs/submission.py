@@ -17,11 +17,12 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from labs.suites import SUITES
+from labs.places import tutorial_folder
+from labs.suites import SUITES, TUTORIAL
 from labs.usage import BadUsage
 
 FILE: Final = "lab.toml"
-PACKAGES: Final = tuple(dict.fromkeys(suite.package for suite in SUITES))
+PACKAGES: Final = tuple(dict.fromkeys(suite.package for suite in (*SUITES, TUTORIAL)))
 
 
 class Command(NamedTuple):
@@ -105,4 +106,6 @@ def _is_python(folder: Path, package: str) -> bool:
 
 def module_path(submission: Path | None, package: str) -> list[Path]:
     """Where servers of a lab look for their code before the reference's."""
-    return [submission.absolute()] if submission else []
+    if submission is not None:
+        return [submission.absolute()]
+    return [tutorial_folder() / "solution"] if package == TUTORIAL.package else []

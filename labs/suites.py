@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One service's graded tests: `tests/graded/<lab>/test_<name>.py`."""
+    """One service's graded tests, in the file `labs.places.tests_of(suite)`."""
 
     name: str
     lab: str
@@ -26,6 +26,9 @@ SUITES: Final = (
 )
 
 
+TUTORIAL: Final = Suite("counter", "counter", "counter", "The tutorial: a counter")
+"""Of no lab: it has a folder of its own (`labs.places.tutorial_folder`) with tests, a start and a solution."""
+
 BORROWS: Final = {"lab3_shardkv": ("lab2_kvpaxos",)}
 """What a lab stands on of another: Paxos and PaxosRSM, the submission's own where it has them."""
 
@@ -35,8 +38,9 @@ def find_suites(name: str) -> tuple[Suite, ...]:
 
     Raises `ValueError`, in words for the user, where nothing has that name.
     """
-    found = tuple(suite for suite in SUITES if name in (suite.name, suite.lab, suite.package))
+    every = (*SUITES, TUTORIAL)
+    found = tuple(suite for suite in every if name in (suite.name, suite.lab, suite.package))
     if not found:
-        names = dict.fromkeys([*(suite.lab for suite in SUITES), *(suite.name for suite in SUITES)])
+        names = dict.fromkeys([*(suite.lab for suite in every), *(suite.name for suite in every)])
         raise ValueError(f"expected a lab or a suite ({', '.join(names)}), got {name!r}")
     return found

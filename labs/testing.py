@@ -13,11 +13,11 @@ import pytest
 
 from labs.confidence import Policy
 from labs.display import Reporter, Terminal
-from labs.places import graded_folder, root, runs_folder
+from labs.places import root, runs_folder, tests_of
 from labs.plugin import blank_attempt
 from labs.results import VERSION, Attempt, RunResult, TestResult
 from labs.submission import check_offered, packages
-from labs.suites import SUITES, Suite, find_suites
+from labs.suites import SUITES, TUTORIAL, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
 
 RESULT: Final = "result.json"
@@ -126,22 +126,23 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
     """The suites that are meant, and what pytest shall run. Raises `BadUsage`."""
     offered = _offered(request.submission)
     if not request.targets:
-        _check_world(request, offered)
-        return offered, [str(_file(suite)) for suite in offered]
-    suites: list[Suite] = []
+        suites = offered if request.submission else list(SUITES)
+        _check_world(request, suites)
+        return suites, [str(tests_of(suite)) for suite in suites]
+    suites = []
     files: list[str] = []
     for target in request.targets:
         if Path(target.partition("::")[0]).is_file():
-            meant = [suite for suite in SUITES if _file(suite).samefile(target.partition("::")[0])]
+            meant = [suite for suite in (*SUITES, TUTORIAL) if tests_of(suite).samefile(target.partition("::")[0])]
             if not meant:
-                raise BadUsage(f"expected a file of graded tests, such as {_file(SUITES[0])}, got {target}")
+                raise BadUsage(f"expected a file of graded tests, such as {tests_of(SUITES[0])}, got {target}")
             files.append(target)
         else:
             try:
                 meant = list(find_suites(target))
             except ValueError as error:
                 raise BadUsage(str(error)) from None
-            files += [str(_file(suite)) for suite in meant]
+            files += [str(tests_of(suite)) for suite in meant]
         suites += meant
     for suite in suites:
         if suite not in offered:
@@ -153,9 +154,9 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
 def _offered(submission: Path | None) -> list[Suite]:
     """The suites that can be run. Raises `BadUsage`."""
     if submission is None:
-        return list(SUITES)
+        return [*SUITES, TUTORIAL]
     there = packages(submission)
-    return [suite for suite in SUITES if suite.package in there]
+    return [suite for suite in (*SUITES, TUTORIAL) if suite.package in there]
 
 
 def _check_world(request: Request, suites: list[Suite]) -> None:
@@ -163,10 +164,6 @@ def _check_world(request: Request, suites: list[Suite]) -> None:
     if request.submission is not None:
         for suite in suites:
             check_offered(request.submission, suite.package, request.world)
-
-
-def _file(suite: Suite) -> Path:
-    return graded_folder() / suite.lab / f"test_{suite.name}.py"
 
 
 class _Listing:

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Final
 
 from labs import places
-from labs.suites import SUITES
+from labs.suites import SUITES, TUTORIAL
 from labs.usage import BadUsage
 
 SKELETON: Final = Path(__file__).parent / "skeleton"
+TEXTS: Final = ("README.md", "pictures/*.svg")
+"""The assignment."""
 GIVEN: Final = (
-    *("__init__.py", "*/__init__.py", "roles.py", "README.md"),
+    *("__init__.py", "*/__init__.py", "roles.py", *TEXTS),
     *("paxos/server.py", "paxosrsm/server.py", "shardmaster/serving.py"),
 )
 """What a lab's package has that is no part of the task."""
 REPOSITORY: Final = (
     *("lab", "requirements.txt", "setup.cfg", "pyproject.toml", "LICENSE", ".gitignore"),
-    *("common", "labs", "tests/graded"),
+    *("common", "labs", "tests/graded", "examples/counter"),
 )
 """What a student's repository has of this one, as it is."""
 
@@ -29,13 +31,14 @@ PACKAGES: Final = {suite.lab: suite.package for suite in SUITES}
 
 
 def new(lab: str, folder: Path) -> Path:
-    """Makes a starting point for a lab ("lab1") in `folder`, and gives the package's folder.
+    """Makes a starting point for a lab ("lab1"), or for the tutorial, in `folder`, and gives the package's folder.
 
     Raises `BadUsage` if there is no such lab, or if the folder has that package already: nothing is written over.
     """
-    names = {**PACKAGES, **{package: package for package in PACKAGES.values()}}
+    known = {**PACKAGES, TUTORIAL.lab: TUTORIAL.package}
+    names = {**known, **{package: package for package in known.values()}}
     if lab not in names:
-        raise BadUsage(f"expected a lab ({', '.join(PACKAGES)}), got {lab!r}")
+        raise BadUsage(f"expected a lab ({', '.join(known)}), got {lab!r}")
     package = names[lab]
     target = folder / package
     if target.exists():
@@ -65,6 +68,13 @@ def handout(folder: Path) -> None:
 
 def _files(package: str) -> Iterator[tuple[Path, Path]]:
     """What a starting point is made of: each file, and where in the package it goes."""
+    if package == TUTORIAL.package:
+        start = places.tutorial_folder() / "start" / package
+        yield from ((file, file.relative_to(start)) for file in _all_files(start))
+        for pattern in TEXTS:
+            tutorial = places.tutorial_folder()
+            yield from ((file, file.relative_to(tutorial)) for file in sorted(tutorial.glob(pattern)))
+        return
     reference = places.packages_folder() / package
     for pattern in GIVEN:
         yield from ((file, file.relative_to(reference)) for file in sorted(reference.glob(pattern)))

@@ -44,7 +44,10 @@ USE_NAME: Final = "use host.name"
 USE_CLUSTER: Final = "processes are started, paused and killed by the test's cluster"
 
 _ROOT: Final = str(Path(__file__).parents[2]) + os.sep
-_OWN: Final = tuple(_ROOT + start for start in ("lab1_", "lab2_", "lab3_", os.path.join("labs", "graded", "")))
+_OWN: Final = tuple(
+    _ROOT + start
+    for start in ("lab1_", "lab2_", "lab3_", *(os.path.join("labs", each, "") for each in ("graded", "tutorial")))
+)
 """Tests and servers that are installed beside the harness."""
 _FOREIGN: Final = (
     os.path.dirname(os.__file__) + os.sep,

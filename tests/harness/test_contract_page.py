@@ -88,7 +88,7 @@ def test_the_command_line_is_what_servers_are_started_with(tmp_path: Path) -> No
 
 def test_the_arguments_of_all_roles_are_json() -> None:
     cells = re.findall(r"^\|.*`(\{.*?\})`", PAGE.read_text(), re.MULTILINE)
-    assert len(cells) == 11
+    assert len(cells) == 13
     assert all(isinstance(json.loads(cell), dict) for cell in cells)
 
 

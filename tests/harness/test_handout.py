@@ -18,6 +18,12 @@ ROOT: Final = Path(__file__).parents[2]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 SKELETONS: Final = sorted(SKELETON.rglob("*.py"))
+TUTORIAL: Final = ROOT / "examples/counter"
+PAIRS: Final = {
+    **{skeleton: ROOT / skeleton.relative_to(SKELETON) for skeleton in SKELETONS},
+    **{file: TUTORIAL / "solution" / file.relative_to(TUTORIAL / "start") for file in TUTORIAL.glob("start/*/*.py")},
+}
+"""Each file that a student begins with, and the reference's."""
 
 
 def functions(file: Path) -> Iterator[tuple[str, Function]]:
@@ -38,15 +44,20 @@ def signature(function: Function) -> str:
     return f"{type(function).__name__}({ast.unparse(function.args)}) -> {result}: {meaning}"
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS, ids=lambda file: str(file.relative_to(SKELETON)))
+def name_of(file: Path) -> str:
+    """How a test's id names a file."""
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("skeleton", PAIRS, ids=name_of)
 def test_a_skeleton_has_the_signatures_of_the_reference(skeleton: Path) -> None:
-    reference = dict(functions(ROOT / skeleton.relative_to(SKELETON)))
+    reference = dict(functions(PAIRS[skeleton]))
     for name, function in functions(skeleton):
         assert name in reference
         assert signature(function) == signature(reference[name]), name
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS, ids=lambda file: str(file.relative_to(SKELETON)))
+@pytest.mark.parametrize("skeleton", [file for file in PAIRS if file.name != "roles.py"], ids=name_of)
 def test_nothing_of_the_solution_is_in_a_skeleton(skeleton: Path) -> None:
     for name, function in functions(skeleton):
         body = [statement for statement in function.body if not _is_text(statement)]
