@@ -67,6 +67,7 @@ def run(
     note_choices: bool = False,
     schedule: Sequence[Choice] | None = None,
     note_origins: bool = False,
+    short_digest: bool = False,
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
@@ -75,7 +76,7 @@ def run(
     """
     started = perf_counter()
     loop = SimLoop(limit)
-    trace = Trace(keep=folder is not None)
+    trace = Trace(keep=folder is not None, short=short_digest)
     outcome = Outcome(seed, "passed")
     forgotten = False
     output: list[str] = []
@@ -104,7 +105,7 @@ def run(
         logs = {name: _last_lines(cluster.log(name)) for name in cluster.names}
         loop.close()
     if forgotten and not note_origins:
-        return run(test, package, seed, limit, folder, patience, after, note_choices, schedule, note_origins=True)
+        return run(test, package, seed, limit, folder, patience, after, note_choices, schedule, True, short_digest)
     if outcome.status == "passed":
         try:
             for look in after:

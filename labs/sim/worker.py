@@ -100,14 +100,18 @@ def _say(answers: BinaryIO, line: bytes) -> None:
 
 
 def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], None]]) -> Outcome:
+    first = job.first_twice and seed == job.seeds[0]
+    short = not (first or job.note_choices or job.schedule is not None)
+
     def once(folder: Path | None = None) -> Outcome:
-        return run(test, job.package, seed, job.limit, folder, job.patience, after, job.note_choices, job.schedule)
+        about = folder, job.patience, after, job.note_choices, job.schedule
+        return run(test, job.package, seed, job.limit, *about, short_digest=short)
 
     if job.schedule is not None:  # whoever plays a schedule compares its digest with what it was before
         return once(None if job.folder is None else Path(job.folder) / str(seed))
     outcome = once()
     failed = outcome.status == "failed"
-    if failed or (job.first_twice and seed == job.seeds[0]):
+    if failed or first:
         again = once(Path(job.folder) / str(seed) if failed and job.folder is not None else None)
         if again.digest != outcome.digest:
             outcome.status = "error"
