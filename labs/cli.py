@@ -74,6 +74,7 @@ def lab(context: click.Context) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.  [default: runs/TIME-ID]"
 )
+@click.option("--trace", is_flag=True, help="Record every message between real processes, too: all links are tapped.")
 @click.option(
     "--patience",
     type=click.FloatRange(min=0, min_open=True),

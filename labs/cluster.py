@@ -15,13 +15,16 @@ from typing import Any, Final, Literal, TypeVar, overload
 
 import msgspec
 
-from common.host import CallFailed
+from common.host import CallFailed, CallRefused
 from common.links import check_name
 from common.protocol import Append, Get, Put
 from common.snapshot import Snapshot
-from common.wire import Request
+from common.wire import Request, encode
 from labs.faults import NONE, Faults
-from labs.history import History
+from labs.history import History, Operation
+from labs.traces.bodies import MOST, body_of, cut_text
+from labs.traces.events import HARNESS, Event, Kind
+from labs.traces.recorder import Recorder
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -81,7 +84,7 @@ class Clerk:
         """The value of `key`, or the empty string."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "get", key, None, now())
-        reply = await self.cluster.call(self.name, Get(key), timeout=None)
+        reply = await self.cluster._call(self.name, Get(key), timeout=None)
         history.end(operation, reply.value, now())
         return reply.value
 
@@ -89,14 +92,14 @@ class Clerk:
         """Makes `value` the value of `key`."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "put", key, value, now())
-        await self.cluster.call(self.name, Put(key, value), timeout=None)
+        await self.cluster._call(self.name, Put(key, value), timeout=None)
         history.end(operation, None, now())
 
     async def append(self, key: str, value: str) -> None:
         """Adds `value` to the end of the value of `key`."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "append", key, value, now())
-        await self.cluster.call(self.name, Append(key, value), timeout=None)
+        await self.cluster._call(self.name, Append(key, value), timeout=None)
         history.end(operation, None, now())
 
 
@@ -105,7 +108,14 @@ class Cluster(ABC):
 
     world: Literal["process", "sim"]
 
-    def __init__(self, package: str, seed: int, folder: Path | None = None, patience: float = 1.0) -> None:
+    def __init__(
+        self,
+        package: str,
+        seed: int,
+        folder: Path | None = None,
+        patience: float = 1.0,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.package = package
         """The lab whose roles this cluster runs, such as `lab1_pbservice`."""
         self.seed = seed
@@ -115,7 +125,12 @@ class Cluster(ABC):
         """Where this run's files are kept (None: nothing is kept)."""
         self.patience = patience
         """By how much the bounds of waits are stretched on a slow machine. Protocol periods never are."""
+        self.recorder = recorder
+        """Told of all that happens. None: nobody wants to know, or no longer."""
+        self.recorded_until = 0.0
+        """When the recording was stopped."""
         self.history = History()
+        self.history.on_event = self._record_operation
         self.seen = Seen()
         self.marks: dict[str, Mark] = {}
         self.names: list[str] = []
@@ -144,6 +159,40 @@ class Cluster(ABC):
         """
         mark = self.marks.setdefault(what, Mark(False, seeds))
         mark.happened = mark.happened or happened
+
+    # --- what is recorded --------------------------------------------------------------------------------------------
+
+    def record(
+        self, kind: Kind, src: str, dst: str = "", number: int = 0, method: str = "", body: Any = None, text: str = ""
+    ) -> None:
+        """One event for the trace, at this moment. See `labs.traces.events.Event`."""
+        if self.recorder is not None:
+            self.recorder.add(Event(self.now(), kind, src, dst, number, method, body, text))
+
+    def stop_recording(self) -> None:
+        """The test is over: what happens from now on is no part of it. A second time changes nothing."""
+        if self.recorder is not None:
+            self.recorded_until = self.now()
+            self.recorder = None
+
+    def _record_operation(self, number: int, operation: Operation) -> None:
+        if self.recorder is None:
+            return
+        if operation.return_ is None:
+            asked = {"key": operation.key, "expected": operation.expected, "value": operation.value}
+            body = {name: cut_text(value, MOST) for name, value in asked.items() if value is not None}
+            self.record("call", operation.client, "", number, operation.op, body)
+        else:
+            result = None if operation.result is None else cut_text(operation.result, MOST)
+            self.record("answer", operation.client, "", number, operation.op, result)
+
+    def _record_link(self, src: str, dst: str, old: Link, new: Link) -> None:
+        if new.up != old.up:
+            self.record("join" if new.up else "cut", src, dst)
+        if new.tap != old.tap:
+            self.record("tap", src, dst, text="" if new.tap is None else new.tap.in_words())
+        if new.held != old.held:
+            self.record("hold" if new.held else "release", src, dst)
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -223,6 +272,7 @@ class Cluster(ABC):
         for other in (*others, name):
             for pair in ((name, other), (other, name)):
                 self._links[pair] = Link(tap=self._taps.get(pair[1]) if pair[0] != pair[1] else None)
+                self._record_link(*pair, Link(), self._links[pair])
         await self._start(role, name, arguments)
         self._relink_all(name)
 
@@ -271,12 +321,33 @@ class Cluster(ABC):
     async def snapshot(self, name: str) -> Snapshot:
         """What a server is doing at this moment. Its state is running, paused, killed, or busy: it hears nobody."""
 
-    @abstractmethod
     async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
         """Asks a server as the harness, on a path of its own that no fault touches. Raises `CallFailed`.
 
         None waits as long as the process lives.
         """
+        if self.recorder is None:
+            return await self._call(address, request, timeout)
+        call = HARNESS, address, self.recorder.number(), type(request).__name__
+        self.record("request", *call, body_of(encode(request)))
+        if self.running(address):
+            self.record("arrive", *call)
+        try:
+            reply = await self._call(address, request, timeout)
+        except CallFailed as error:
+            self.record("fail", *call, text=str(error))
+            raise
+        except CallRefused as error:
+            self.record("reply", *call, text=str(error))
+            self.record("return", *call)
+            raise
+        self.record("reply", *call, body_of(encode(reply)))
+        self.record("return", *call)
+        return reply
+
+    @abstractmethod
+    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
+        """As `call`, without a word to the recorder."""
 
     async def clerk(self, name: str, role: str = "clerk", **arguments: Any) -> Clerk:
         """Starts a clerk's process."""
@@ -362,6 +433,7 @@ class Cluster(ABC):
         new = replace(old, **changes)
         if new != old:
             self._links[src, dst] = new
+            self._record_link(src, dst, old, new)
             self._relink(src, dst)
 
     @abstractmethod

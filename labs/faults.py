@@ -1,6 +1,6 @@
 """What can happen to a message: decided here, by the seed, for both worlds. A tap or the simulation carries it out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +54,11 @@ class Faults:
         if self.request_lost >= 1.0:
             return Fate((), False, 0.0)
         return Fate((self.delay,) * (2 if self.duplicate >= 1.0 else 1), self.reply_lost >= 1.0, 0.0)
+
+    def in_words(self) -> str:
+        """What is not as on a link without faults."""
+        said = [f"{name.replace('_', ' ')} {value:g}" for name, value in asdict(self).items() if value]
+        return ", ".join(word.removesuffix(" 1") for word in said) or "no faults"
 
     def _held_back(self, random: Random) -> float:
         return random.random() * REORDER_WINDOW if random.random() < self.reorder else 0.0

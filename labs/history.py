@@ -1,7 +1,7 @@
 """What the clients of a run asked and were told, and when: the evidence for linearizability."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +38,9 @@ class History:
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
         self.operations: list[Operation] = list(operations)
-        self._open: dict[int, Operation] = {}
+        self.on_event: Callable[[int, Operation], None] = lambda number, operation: None
+        """Told of each call and each answer. Operations are numbered from 1."""
+        self._open: dict[int, tuple[int, Operation]] = {}
         self._latest = -math.inf
 
     def __iter__(self) -> Iterator[Operation]:
@@ -51,18 +53,20 @@ class History:
         """Notes that a client asks for something. Pass what comes back to `end`."""
         operation = Operation(client, op, key, value, None, self._event(now))
         self.operations.append(operation)
-        self._open[id(operation)] = operation
+        self._open[id(operation)] = len(self.operations), operation
+        self.on_event(len(self.operations), operation)
         return operation
 
     def in_flight(self) -> list[Operation]:
         """The operations that were asked for and not answered yet, oldest first."""
-        return list(self._open.values())
+        return [operation for _, operation in self._open.values()]
 
     def end(self, operation: Operation, result: str | None, now: float) -> None:
         """Notes the answer."""
         operation.result = result
         operation.return_ = self._event(now)
-        self._open.pop(id(operation), None)
+        number, _ = self._open.pop(id(operation))
+        self.on_event(number, operation)
 
     def _event(self, now: float) -> float:
         self._latest = now if now > self._latest else math.nextafter(self._latest, math.inf)

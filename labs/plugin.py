@@ -137,6 +137,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sandbox", action="store_true", help="keep the submission's servers from all but what they need")
     group.addoption("--limits", metavar="NAME=SIZE,…", help="what a sandboxed submission may use, where not as usual")
     group.addoption(
+        "--tap-all",
+        dest="tap_all",
+        action="store_true",
+        help="record every message between real processes: all links are tapped (the simulation always sees all)",
+    )
+    group.addoption(
         "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
     )
 
@@ -202,6 +208,7 @@ def pytest_configure(config: pytest.Config) -> None:
         turns=Turns(run.folder),
         until_confident=config.getoption("until_confident"),
         sandbox=sandbox,
+        tap_all=config.getoption("tap_all"),
     )
     signal.signal(signal.SIGTERM, _interrupt)
 

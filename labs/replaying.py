@@ -43,13 +43,14 @@ def replay(request: Request) -> int:
         console.print("\nThis is the very run that was saved.")
     else:
         console.print("\nThis is not the run that was saved: the servers, the test or the harness are others now.")
+    failure = failure_of(item, outcome, replay="", folder="")
+    if request.out is not None:
+        keep(outcome, request.out / str(schedule.seed), failure)
     if outcome.status == "passed":
         console.print(f"It passes. When it was saved it failed:\n{schedule.failure}")
         return PASSED
-    failure = failure_of(item, outcome, replay="", folder="")
     logs = [f"\n{name} wrote\n{tail}" for name, tail in failure.logs.items()]
     console.print("\n".join([f"{outcome.status}: {failure.message}", failure.where, *logs]))
     if request.out is not None:
-        keep(outcome, request.out / str(schedule.seed))
         console.print(f"\nfiles   {short(request.out / str(schedule.seed))}")
     return EXIT[outcome.status]

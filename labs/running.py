@@ -18,7 +18,7 @@ from labs import linearizability, stuck
 from labs.cluster import Cluster, Mark, NotInTime, ServerStopped
 from labs.confidence import MOST_RUNS, Decision, Tally, decide
 from labs.grading import Grade, GradedTest, Inconclusive
-from labs.history import History
+from labs.history import History, Operation
 from labs.places import command, short
 from labs.process.cluster import ProcessCluster
 from labs.process.machine import Watch
@@ -30,6 +30,9 @@ from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
 from labs.submission import check_offered, commands, module_path
 from labs.suites import Suite
+from labs.traces import events
+from labs.traces.events import Event, Header, Verdict
+from labs.traces.recorder import Recorder
 from labs.usage import BadUsage
 
 World = Literal["process", "sim"]
@@ -45,6 +48,8 @@ TRIES: Final = 3
 """Runs of a test, all of which failed on a machine that was too busy. Then it is inconclusive."""
 PAUSE: Final = 3.0
 """Seconds before such a run is repeated."""
+LARGE_TRACE: Final = 1024**2
+"""Bytes above which the trace of a test that passed in real processes goes, unless all was to be recorded."""
 PROGRESS_EVERY: Final = 0.2
 """Seconds between two notes of how far a simulated test is."""
 
@@ -101,10 +106,13 @@ class Runner:
         turns: Turns | None = None,
         until_confident: bool = False,
         sandbox: Sandbox | None = None,
+        tap_all: bool = False,
     ) -> None:
         self.submission = submission
         self.patience = patience
         self.until_confident = until_confident
+        self.tap_all = tap_all
+        """Whether all messages between real processes are recorded, and not only those that a test has tapped."""
         self._turns = turns
         self._sandbox = sandbox
         self._keepers = Keepers(run, sandbox)
@@ -177,14 +185,28 @@ class Runner:
         return Report(status, 1, failed, failure if failed else None, starved=tried)
 
     async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
-        """The test's life in a cluster of its own. Fills in `failure` unless it passes."""
+        """The test's life in a cluster of its own, recorded. Fills in `failure` unless it passes."""
         package = item.suite.package
         program = commands(self.submission).get(package) if self.submission else None
         keeper = self._keepers.get(package, module_path(self.submission, package), program)
+        header = header_of(item, "process", seed, failure.replay, complete=self.tap_all)
+        recorder = Recorder(header, folder / events.FILE)
+        cluster = ProcessCluster(package, keeper, seed, folder, self.patience, recorder, self.tap_all)
+        try:
+            status = await self._play(item, cluster, folder, failure)
+            recorder.add(verdict_of(status, cluster.recorded_until, failure, cluster.history))
+        finally:
+            recorder.close()
+        if status == "passed" and not self.tap_all and (folder / events.FILE).stat().st_size > LARGE_TRACE:
+            (folder / events.FILE).unlink()
+        return status
+
+    async def _play(self, item: GradedItem, cluster: ProcessCluster, folder: Path, failure: Failure) -> Status:
+        """The test, from the first process to the last."""
         watch = Watch()
         complaint = ""
         try:
-            async with watch, ProcessCluster(item.suite.package, keeper, seed, folder, self.patience) as cluster:
+            async with watch, cluster:
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
@@ -193,6 +215,7 @@ class Runner:
                     raise
                 except Exception as error:
                     _forget_tasks()
+                    cluster.stop_recording()
                     failure.where = _where(item, traceback.extract_tb(error.__traceback__))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
                         failure.logs = _tails({name: cluster.log(name) for name in cluster.names})
@@ -200,6 +223,7 @@ class Runner:
                         failure.stuck = await _stuck(cluster, folder)
                     raise
                 finally:
+                    cluster.stop_recording()
                     if cluster.history:
                         cluster.history.write(folder / "history.jsonl")
         except Inconclusive as error:
@@ -260,9 +284,9 @@ class Runner:
             return Report("failed", len(seeds), [], Failure(message, seeds[0], replay, str(folder)))
         failed.sort(key=lambda outcome: outcome.seed)
         first = min(failed, key=lambda outcome: ("failed", "error", "inconclusive").index(outcome.status))
-        for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
-            keep(again, folder / str(first.seed))
         failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
+        for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
+            keep(again, folder / str(first.seed), failure)
         if first.status == "failed":
             failure.shrink = self._shrink(item, first.seed)
         wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
@@ -270,6 +294,7 @@ class Runner:
 
     def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
         limit = item.grade.within * self.patience
+        header = header_of(item, "sim", seeds[0], self.replay(item, "sim", seeds[0]))
         return self._simulation.run(
             item.file,
             item.name,
@@ -280,6 +305,7 @@ class Runner:
             limit,
             folder,
             histories=seeds[:KEPT_HISTORIES],
+            header=header,
         )
 
 
@@ -316,8 +342,39 @@ async def _stuck(cluster: Cluster, folder: Path) -> str:
     return stuck.summary(said)
 
 
-def keep(outcome: Outcome, folder: Path) -> None:
-    """Writes the logs of a simulated run and its clients' history beside its trace."""
+def header_of(item: GradedItem, world: World, seed: int, replay: str = "", complete: bool = True) -> Header:
+    """What the trace of a run says of itself."""
+    return Header(
+        world=world,
+        package=item.suite.package,
+        test=item.name,
+        title=item.grade.title,
+        suite=item.suite.name,
+        seed=seed,
+        replay=replay,
+        complete=complete,
+    )
+
+
+def verdict_of(status: Status, time: float, failure: Failure, operations: Iterable[Operation]) -> Event:
+    """The last event of a trace."""
+    verdict = Verdict(status)
+    if status == "passed":
+        return Event(time, "verdict", body=verdict)
+    verdict.where = failure.where
+    if status == "failed":
+        numbers = {operation.call: number for number, operation in enumerate(operations, 1)}
+        found = linearizability.check(operations)
+        if found.operations and found.explanation in failure.message:  # and that is why the test has failed
+            verdict.proof = [numbers[operation.call] for operation in found.operations]
+    return Event(time, "verdict", body=verdict, text=failure.message)
+
+
+def keep(outcome: Outcome, folder: Path, failure: Failure) -> None:
+    """Writes the logs of a simulated run and its clients' history beside its trace, which gets its verdict."""
+    if (folder / events.FILE).exists():
+        last = verdict_of(outcome.status, outcome.virtual_seconds, failure, outcome.operations)
+        events.append(folder / events.FILE, last)
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     for name, log in outcome.logs.items():

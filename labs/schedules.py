@@ -12,7 +12,7 @@ import msgspec
 
 from labs.choices import Choice
 from labs.collecting import graded_items
-from labs.running import GradedItem
+from labs.running import GradedItem, header_of
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
 from labs.submission import check_offered, module_path
@@ -108,8 +108,9 @@ def run(
 ) -> Outcome:
     """Runs a graded test once, with these choices or, if None, with what the seed gives. All choices are noted."""
     limit = item.grade.within * patience
+    header = header_of(item, "sim", seed)
     (outcome,) = worker.run(
-        item.file, item.name, item.suite.package, [seed], path, patience, limit, folder, True, choices
+        item.file, item.name, item.suite.package, [seed], path, patience, limit, folder, True, choices, header=header
     )
     return outcome
 

@@ -44,6 +44,7 @@ class Request:
     json: Path | None = None
     junit: Path | None = None
     out: Path | None = None
+    trace: bool = False
     patience: float = 1.0
     sandbox: bool = False
     limits: str | None = None
@@ -250,6 +251,8 @@ def _arguments(request: Request, files: list[str], workers: _Workers) -> list[st
         arguments.append("--until-confident")
     if request.sandbox:
         arguments.append("--sandbox")
+    if request.trace:
+        arguments.append("--tap-all")
     if workers.tests:
         arguments += ["-n", str(workers.tests), "--dist", "worksteal"]
     return [*arguments, *files]

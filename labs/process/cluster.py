@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -24,11 +25,15 @@ from common.snapshot import Snapshot
 from common.tcp import Client
 from common.wire import Request
 from labs.cluster import POLL, Cluster, NotInTime, ServerStopped
+from labs.faults import NONE
 from labs.process import logs, system
 from labs.process.processes import Keeper, Process
 from labs.process.taps import Tap
 from labs.sandbox import files
 from labs.sandbox.gate import Gate, listens
+from labs.traces.bodies import MOST, cut_text
+from labs.traces.events import Event
+from labs.traces.recorder import Recorder
 
 R = TypeVar("R")
 
@@ -78,9 +83,18 @@ class ProcessCluster(Cluster):
     world = "process"
 
     def __init__(
-        self, package: str, keeper: Keeper, seed: int = 0, folder: Path | None = None, patience: float = 1.0
+        self,
+        package: str,
+        keeper: Keeper,
+        seed: int = 0,
+        folder: Path | None = None,
+        patience: float = 1.0,
+        recorder: Recorder | None = None,
+        tap_all: bool = False,
     ) -> None:
-        super().__init__(package, seed, folder, patience)
+        """With `tap_all` there is a tap on every link between servers, so that the recorder is told of all messages."""
+        super().__init__(package, seed, folder, patience, recorder)
+        self._tap_all = tap_all
         self._is_temporary = folder is None
         self._root = root = Path(tempfile.mkdtemp(prefix="lab-")) if folder is None else folder.absolute()
         self.net = root / "net"
@@ -91,7 +105,8 @@ class ProcessCluster(Cluster):
         self._servers: dict[str, Server] = {}
         self._tapped: dict[tuple[str, str], Tap] = {}
         """Taps stay, with their counts, when their link is no longer tapped."""
-        self._began = time.monotonic()
+        self._began, self._began_at = time.monotonic(), datetime.now()
+        self._followers: dict[str, logs.Follower] = {}
         self._linked: dict[tuple[str, str], links.Endpoint] = {}
         """Where the files lead that were made for links, in the sandbox."""
         self._caring: asyncio.Task[None] | None = None
@@ -131,6 +146,24 @@ class ProcessCluster(Cluster):
         for name in self.names:
             assert not self.running(name), f"{name} is still there after SIGKILL"
 
+    # --- what is recorded --------------------------------------------------------------------------------------------
+
+    def stop_recording(self) -> None:
+        for name in self._servers:
+            self._follow(name)
+        for tap in self._tapped.values():
+            tap.recorder = None
+        super().stop_recording()
+
+    def _follow(self, name: str) -> None:
+        """Records what is new in a server's log."""
+        if self.recorder is None:
+            return
+        now = self.now()
+        for line in self._followers[name].lines():
+            t = (line.time - self._began_at).total_seconds()
+            self.recorder.add(Event(t if 0 <= t < now else now, "log", name, text=cut_text(line.text, MOST)))
+
     # --- time --------------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -143,6 +176,7 @@ class ProcessCluster(Cluster):
 
     async def _start(self, role: str, name: str, arguments: dict[str, Any]) -> None:
         self._servers[links.check_name(name)] = Server(role, arguments)
+        self._followers[name] = logs.Follower(self._log_file(name), name)
         await self._launch(name)
 
     async def _restart(self, name: str) -> None:
@@ -154,12 +188,22 @@ class ProcessCluster(Cluster):
     async def _launch(self, name: str) -> None:
         server = self._servers[name]
         self._mark(name, f"start as {server.role}")
+        self.record("start", name, text=server.role)
         server.paused = False
-        server.process = await self._keeper.start(server.role, name, server.arguments, self.net, self._log_file(name))
-        if server.process.listener is not None:
-            server.gate = Gate(server.process.listener, partial(self._may_connect, name))
-        server.endpoint = await self._listening(name, server.process)
+        server.process = process = await self._keeper.start(
+            server.role, name, server.arguments, self.net, self._log_file(name)
+        )
+        process.when_ended(lambda: self._ended(name, process))
+        if process.listener is not None:
+            server.gate = Gate(process.listener, partial(self._may_connect, name))
+        server.endpoint = await self._listening(name, process)
+        self.record("serve", name)
         self._relink(name, name)  # it may be deaf
+
+    def _ended(self, name: str, process: Process) -> None:
+        if not process.killed:
+            self._follow(name)
+            self.record("crash", name, text=process.how or "")
 
     async def _listening(self, name: str, process: Process) -> links.Endpoint:
         """Waits for the server's socket file. Raises `ServerStopped` or `NotInTime`."""
@@ -208,7 +252,9 @@ class ProcessCluster(Cluster):
         await self._keeper.kill(server.process)
         if server.gate is not None:
             server.gate.close()
+        self._follow(name)
         self._mark(name, "killed")
+        self.record("kill", name)
         if server.client is not None:
             server.client.close()
         # The port is free for anyone now: no link may lead to it.
@@ -219,11 +265,13 @@ class ProcessCluster(Cluster):
         self._signal(name, signal.SIGSTOP)
         self._servers[name].paused = True
         self._mark(name, "paused")
+        self.record("pause", name)
 
     def resume(self, name: str) -> None:
         self._signal(name, signal.SIGCONT)
         self._servers[name].paused = False
         self._mark(name, "resumed")
+        self.record("resume", name)
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         process = self._servers[name].process
@@ -300,10 +348,15 @@ class ProcessCluster(Cluster):
         """Looks after the servers for as long as the test lasts."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            began = self.now()
             for name, server in self._servers.items():
-                logs.shorten(self._log_file(name))
+                self._follow(name)
+                if logs.shorten(self._log_file(name)):
+                    self._followers[name].skip()
                 if server.gate is not None and server.process is not None and server.endpoint is not None:
                     server.gate.end_outlived(system.tree(server.process.pid), server.endpoint.port)
+            if self.recorder is not None:
+                self.recorder.flush(began)
 
     def _mark(self, name: str, event: str) -> None:
         with self._log_file(name).open("a") as log:
@@ -315,7 +368,7 @@ class ProcessCluster(Cluster):
             lines = log.read().decode(errors="replace").splitlines()[-LOG_TAIL:]
         return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line[-MAX_LINE:]}" for line in lines)
 
-    async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
         server = self._servers[address]
         if server.endpoint is None:
             self.check()
@@ -341,11 +394,10 @@ class ProcessCluster(Cluster):
     def _relink(self, src: str, dst: str) -> None:
         link = self.link(src, dst)
         tap = self._tapped.get((src, dst))
-        if link.tap is not None and src != dst:
-            if tap is None:
-                tap = self._tapped[src, dst] = self._make_tap(src, dst)
-            tap.faults = link.tap
+        if tap is None and self._by_tap(src, dst):
+            tap = self._tapped[src, dst] = self._make_tap(src, dst)
         if tap is not None:
+            tap.faults, tap.counts = link.tap or NONE, link.tap is not None
             if link.held and link.tap is not None:
                 tap.hold()
             else:
@@ -357,12 +409,16 @@ class ProcessCluster(Cluster):
         endpoint = self._servers[dst].endpoint if dst in self._servers else None
         if not link.up or endpoint is None:
             path.unlink(missing_ok=True)
-        elif link.tap is not None and tap is not None:
+        elif tap is not None and self._by_tap(src, dst):
             _hard_link(tap.file, path)
         elif src != dst and (self.net / dst / dst).exists():
             _hard_link(self.net / dst / dst, path)
         elif links.look(path) is None:
             links.publish(self.net, src, dst, endpoint)
+
+    def _by_tap(self, src: str, dst: str) -> bool:
+        """Whether the link leads to a tap."""
+        return src != dst and (self._tap_all or self.link(src, dst).tap is not None)
 
     @property
     def _sandboxed(self) -> bool:
@@ -390,14 +446,16 @@ class ProcessCluster(Cluster):
         endpoint = self._servers[dst].endpoint if dst in self._servers else None
         if not link.up or endpoint is None:
             return None
-        return tap.endpoint if link.tap is not None and tap is not None else endpoint
+        return tap.endpoint if tap is not None and self._by_tap(src, dst) else endpoint
 
     def _may_connect(self, src: str, endpoint: links.Endpoint) -> bool:
         """Whether some link of src leads there."""
         return any(self._target(src, dst) == endpoint for dst in self.names)
 
     def _make_tap(self, src: str, dst: str) -> Tap:
-        return Tap(self.net, src, dst, lambda: self._servers[dst].endpoint, Random(f"tap {self.seed} {src} {dst}"))
+        tap = Tap(self.net, src, dst, lambda: self._servers[dst].endpoint, Random(f"tap {self.seed} {src} {dst}"))
+        tap.recorder, tap.now = self.recorder, self.now
+        return tap
 
 
 def _hard_link(source: Path, target: Path) -> None:

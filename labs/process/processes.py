@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -47,11 +47,19 @@ class Process:
         self.killed = False
         """Whether its end was the harness's wish."""
         self.ended = asyncio.Event()
+        self._when_ended: Callable[[], None] = lambda: None
 
     def end(self, how: str) -> None:
         """Notes that it is gone."""
         self.how = how
         self.ended.set()
+        self._when_ended()
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` at the end of the process, or at once if it is over."""
+        self._when_ended = callback
+        if self.how is not None:
+            callback()
 
 
 class Keeper:

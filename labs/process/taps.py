@@ -1,4 +1,4 @@
-"""A tap sits on one link, relays its messages whole, and does to them what the odds say.
+"""A tap sits on one link, relays its messages whole, does to them what the odds say, and tells the recorder of them.
 
 It runs in the harness, where no server can touch it. A caller finds it behind its link like any server: the link
 `net/src/dst` leads to the tap's port instead of to dst's. All that src sends to dst through it shares one connection
@@ -11,7 +11,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from common import links
 from common.tcp import Channel
@@ -27,6 +29,9 @@ from common.wire import (
     encode_error,
 )
 from labs.faults import NONE, Fate, Faults
+from labs.traces.bodies import MOST, body_of, cut_text
+from labs.traces.events import Event, Kind
+from labs.traces.recorder import Recorder
 
 FOLDER: Final = ".taps"
 """Where, below a folder of links, the taps' own socket files are. No server has such a name."""
@@ -40,15 +45,22 @@ class Tap:
     ) -> None:
         self.faults: Faults = NONE
         """Today's odds. They may change at any time, and hold for every request that comes from then on."""
+        self.counts = True
+        """Whether requests are counted. Not those on a link that has a tap only so that they can be recorded."""
         self.seen = 0
-        """Requests that came, those without a reply and the lost ones included."""
+        """Requests that came and were counted, those without a reply and the lost ones included."""
+        self.recorder: Recorder | None = None
+        self.now: Callable[[], float] = lambda: 0.0
+        """Seconds, for the recorder."""
         self.file = net / FOLDER / src / dst
         """This tap's socket file, for links to it."""
         self.random = random
         self.callers: set[Caller] = set()
+        self._src = src
+        self._dst = dst
         self._server = server
         self._upstream: Upstream | None = None
-        self._held: list[tuple[Caller, RequestFrame]] | None = None
+        self._held: list[Call] | None = None
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.endpoint = links.Endpoint(*listener.getsockname())
         links.publish(net / FOLDER, src, dst, self.endpoint)
@@ -63,35 +75,45 @@ class Tap:
     def release(self) -> None:
         """Sends on what was held, in the order in which it came."""
         held, self._held = self._held or [], None
-        for caller, frame in held:
-            self._carry_out(caller, frame)
+        for call in held:
+            self._carry_out(call)
 
     def arrived(self, caller: "Caller", frame: RequestFrame) -> None:
         """A request or notification has come from src."""
-        self.seen += 1
+        self.seen += self.counts
+        call = Call(self, caller, frame)
+        call.tell("request", frame.params)
         if self._held is not None:
-            self._held.append((caller, frame))
+            self._held.append(call)
         else:
-            self._carry_out(caller, frame)
+            self._carry_out(call)
 
-    def _carry_out(self, caller: "Caller", frame: RequestFrame) -> None:
-        call = Call(self._loop, caller, frame.msgid, self.faults.draw(self.random), self.faults.silent)
+    def _carry_out(self, call: "Call") -> None:
+        call.fate, call.silent = self.faults.draw(self.random), self.faults.silent
         if not call.fate.copies:
-            call.lost()
+            call.lost("lose request")
         for delay in call.fate.copies:
             if delay > 0:
-                self._loop.call_later(delay, self._forward, frame, call)
+                self._loop.call_later(delay, self._forward, call)
             else:
-                self._forward(frame, call)
+                self._forward(call)
 
-    def _forward(self, frame: RequestFrame, call: "Call") -> None:
+    def _forward(self, call: "Call") -> None:
         if self._upstream is None or self._upstream.closed:
             endpoint = self._server()
             if endpoint is None:
                 call.fail()
                 return
             self._upstream = Upstream(self, endpoint)
-        self._upstream.relay(frame, call)
+        call.tell("arrive")
+        self._upstream.relay(call)
+
+    def tell(self, call: "Call", kind: Kind, encoded: msgspec.Raw | None, text: str) -> None:
+        """One event of a call, for the recorder."""
+        if self.recorder is not None:
+            call.id = call.id or self.recorder.number()
+            body = None if encoded is None else body_of(encoded)
+            self.recorder.add(Event(self.now(), kind, self._src, self._dst, call.id, call.method, body, text))
 
     def pause_reading(self, paused: bool) -> None:
         """dst does not take what it is sent (or takes it again): src has to wait, as it would without a tap."""
@@ -114,21 +136,30 @@ class Tap:
 class Call:
     """One request on its way through a tap, and what has to happen to it."""
 
-    __slots__ = ("_caller", "_loop", "_msgid", "_over", "_silent", "fate")
+    __slots__ = ("_caller", "_over", "_tap", "fate", "frame", "id", "method", "silent")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, caller: "Caller", msgid: int | None, fate: Fate, silent: bool
-    ) -> None:
-        self.fate = fate
-        self._loop = loop
+    def __init__(self, tap: Tap, caller: "Caller", frame: RequestFrame) -> None:
+        self.frame = frame
+        self.method = cut_text(frame.method, MOST)
+        self.fate: Fate
+        """What happens to it, once that is decided."""
+        self.silent = False
+        """Whether the caller learns nothing of a loss."""
+        self.id = 0
+        """In the trace, if there is one."""
+        self._tap = tap
         self._caller = caller
-        self._msgid = msgid
-        self._silent = silent
-        self._over = msgid is None
+        self._over = frame.msgid is None
 
-    def lost(self) -> None:
+    def tell(self, kind: Kind, encoded: msgspec.Raw | None = None, text: str = "") -> None:
+        """One event of this call, for the recorder."""
+        if self._tap.recorder is not None:
+            self._tap.tell(self, kind, encoded, text)
+
+    def lost(self, kind: Literal["lose request", "lose reply"]) -> None:
         """The request or its reply is lost: the caller learns that, or nothing."""
-        if self._silent:
+        self.tell(kind)
+        if self.silent:
             self._over = True
         else:
             self.fail()
@@ -136,23 +167,29 @@ class Call:
     def fail(self) -> None:
         """No reply will come, and the caller learns it: what a connection that ends would say."""
         if not self._over:
-            assert self._msgid is not None
+            assert self.frame.msgid is not None
             self._over = True
-            self._caller.send(encode_error(self._msgid, LOST))
+            self.tell("fail", text=LOST)
+            self._caller.send(encode_error(self.frame.msgid, LOST))
 
     def replied(self, frame: ResponseFrame) -> None:
         """dst has answered. Only the first answer to a request goes on its way."""
         if self._over:
             return
+        self.tell("reply", frame.result, frame.error or "")
         if self.fate.reply_lost:
-            self.lost()
+            self.lost("lose reply")
             return
         self._over = True
-        answer = encode((RESPONSE, self._msgid, frame.error, frame.result))
+        answer = encode((RESPONSE, self.frame.msgid, frame.error, frame.result))
         if self.fate.reply_delay > 0:
-            self._loop.call_later(self.fate.reply_delay, self._caller.send, answer)
+            self._caller.loop.call_later(self.fate.reply_delay, self._answer, answer)
         else:
-            self._caller.send(answer)
+            self._answer(answer)
+
+    def _answer(self, frame: bytes) -> None:
+        self.tell("return")
+        self._caller.send(frame)
 
 
 class End(Channel):
@@ -209,8 +246,9 @@ class Upstream(End):
         except OSError as error:
             self.connection_lost(error)
 
-    def relay(self, frame: RequestFrame, call: Call) -> None:
+    def relay(self, call: Call) -> None:
         """Sends a request to dst; the reply finds its way back by the new id."""
+        frame = call.frame
         if frame.msgid is None:
             self.send(encode((NOTIFICATION, frame.method, frame.params)))
             return

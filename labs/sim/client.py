@@ -17,6 +17,7 @@ import msgspec
 from labs.choices import Choice
 from labs.sim.run import LIMIT, Outcome
 from labs.sim.worker import Job
+from labs.traces.events import Header
 
 ENDS_IN_A_ROW: Final = 3
 """So many seeds in a row that end the worker, and no more are tried: it is no seed's fault."""
@@ -59,17 +60,20 @@ class SimWorker:
         note_choices: bool = False,
         schedule: Sequence[Choice] | None = None,
         histories: Iterable[int] = (),
+        header: Header | None = None,
     ) -> Iterator[Outcome]:
         """Runs the test with each seed and yields the outcomes, each as soon as it is there.
 
         One process yields them in the order of the seeds. A seed on which a process dies or takes too long has the
         status `error`; the others go on in a new process. Closing the iterator early ends the processes. With
         `note_choices` the outcomes tell what was left to chance; with a `schedule`, nothing is that is not in it.
-        Those of the seeds in `histories` tell their history even if they passed.
+        Those of the seeds in `histories` tell their history even if they passed. Traces go to `folder`, with this
+        `header`.
         """
         seeds = list(seeds)
         job = Job(str(file), test, package, [], [str(folder) for folder in path], patience, limit)
         job.folder = None if folder is None else str(folder)
+        job.header = header
         job.note_choices = note_choices or schedule is not None
         job.schedule = None if schedule is None else list(schedule)
         job.histories = list(histories)

@@ -22,6 +22,8 @@ from labs.cluster import Cluster, ServerStopped
 from labs.sim.loop import SimHandle, SimLoop, all_tasks
 from labs.sim.network import Network, Process, SimHost
 from labs.sim.trace import Trace
+from labs.traces.events import Kind
+from labs.traces.recorder import Recorder
 
 R = TypeVar("R")
 
@@ -35,13 +37,21 @@ class SimCluster(Cluster):
     world: Literal["process", "sim"] = "sim"
 
     def __init__(
-        self, package: str, seed: int, loop: SimLoop, trace: Trace, folder: Path | None = None, patience: float = 1.0
+        self,
+        package: str,
+        seed: int,
+        loop: SimLoop,
+        trace: Trace,
+        folder: Path | None = None,
+        patience: float = 1.0,
+        recorder: Recorder | None = None,
     ) -> None:
-        super().__init__(package, seed, folder, patience)
+        super().__init__(package, seed, folder, patience, recorder)
         self._loop = loop
         self.network = Network(loop, seed, trace)
         self.network.on_crash = self._on_crash
         self.network.seen = self.seen
+        self.network.recorder = recorder
         self._roles = importlib.import_module(f"{package}.roles").ROLES
         self._started: dict[str, tuple[str, bytes, int]] = {}
         """For each name: role, arguments (encoded: a process shares no objects), and how often it was started."""
@@ -54,6 +64,10 @@ class SimCluster(Cluster):
         """What the test waits for, in the order in which it began to."""
         self._mistake: str | None = None
         """The first server's end that nobody wanted, in words."""
+
+    def stop_recording(self) -> None:
+        super().stop_recording()
+        self.network.recorder = None
 
     def choose(self, of: str, draw: Callable[[], R], simplest: R) -> R:
         return draw() if self.choices is None else self.choices.choose(of, draw, simplest)
@@ -141,10 +155,11 @@ class SimCluster(Cluster):
             self.check()
             raise ValueError(f"expected a running server, but {name} does not run")
 
-    def _mark(self, name: str, event: str, what: str = "") -> None:
+    def _mark(self, name: str, event: Kind, what: str = "") -> None:
         """Something was done to a server: that belongs into the trace, and into its log."""
         self.network.note(event, name, text=what)
-        self.network.processes[name].write(f"--- {event} {what}".rstrip() + "\n")
+        self.record(event, name, text=what)
+        self.network.processes[name].mark(f"{event} {what}".rstrip())
 
     def running(self, name: str) -> bool:
         process = self.network.processes.get(name)
@@ -191,7 +206,7 @@ class SimCluster(Cluster):
     def _tasks_of(self, process: Process) -> "list[asyncio.Task[Any]]":
         return [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
 
-    async def call(self, address: str, request: Request[R], timeout: float | None = 10.0) -> R:
+    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
         if not self.running(address):
             self.check()
         call = self.network.call(self._harness, address, request, timeout, control=True)

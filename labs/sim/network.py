@@ -36,6 +36,9 @@ from labs.faults import NONE, Fate, Faults, as_json
 from labs.sim.errors import own_traceback
 from labs.sim.loop import OWNER, SimHandle, SimLoop
 from labs.sim.trace import Trace
+from labs.traces.bodies import body_of
+from labs.traces.events import Event, Kind
+from labs.traces.recorder import Recorder
 
 R = TypeVar("R")
 
@@ -94,6 +97,7 @@ class Process:
         self.methods = Methods(handlers)
         self.handlers = dict(handlers)
         self.world.note("serve", self.name)
+        self.world.tell("serve", self.name)
         if not self.serving.done():
             self.serving.set_result(None)
 
@@ -104,6 +108,7 @@ class Process:
         text = "".join(traceback.format_exception(error))
         self.write(text)
         self.world.note("crash", self.name)
+        self.world.tell("crash", self.name, "".join(traceback.format_exception_only(error)).strip())
         self.end()
         self.world.on_crash(self, own_traceback(error))
 
@@ -119,10 +124,23 @@ class Process:
     def write(self, text: str) -> None:
         """Text that this process printed. Each line of its log begins with the time."""
         for piece in text.splitlines(keepends=True):
-            if self.log and not self.log[-1].endswith("\n"):
-                self.log[-1] += piece
-            else:
-                self.log.append(f"{self.world.loop.now:10.6f} {piece}")
+            self._write(piece)
+            if self.world.recorder is not None and piece.endswith("\n"):
+                self.world.tell("log", self.name, self.log[-1][_STAMP:].rstrip())
+
+    def mark(self, text: str) -> None:
+        """A line in its log that is the harness's."""
+        self._write(f"--- {text}\n")
+
+    def _write(self, piece: str) -> None:
+        if self.log and not self.log[-1].endswith("\n"):
+            self.log[-1] += piece
+        else:
+            self.log.append(f"{self.world.loop.now:10.6f} {piece}")
+
+
+_STAMP: Final = len(f"{0.0:10.6f} ")
+"""Characters of the time before each line of a log."""
 
 
 class Call(Generic[R]):
@@ -134,6 +152,7 @@ class Call(Generic[R]):
         "dst",
         "dst_name",
         "future",
+        "id",
         "number",
         "reply_delay",
         "reply_lost",
@@ -147,6 +166,8 @@ class Call(Generic[R]):
         self, number: int, src: Process, dst_name: str, request: type[Request[R]], future: "asyncio.Future[R]"
     ) -> None:
         self.number = number
+        self.id = 0
+        """In the trace, if there is one."""
         self.src = src
         self.dst: Process | None = None
         self.dst_name = dst_name
@@ -162,6 +183,7 @@ class Call(Generic[R]):
     def fail(self, why: str) -> None:
         """No reply will come."""
         if not self.future.done():
+            self.src.world.tell_of(self, "fail", text=why)
             self.future.set_exception(
                 CallFailed(f"{self.src.name} called {self.dst_name}.{self.request.__name__}: {why}")
             )
@@ -202,6 +224,7 @@ class Network:
         self.messages = 0
         self.seen = Seen()
         self.choices: Choices | None = None
+        self.recorder: Recorder | None = None
         self.on_crash: Callable[[Process, str], None] = lambda process, traceback: None
         """Told of each process that ends by its own mistake, and of its traceback."""
         self._randoms: dict[tuple[str, str], Random] = {}
@@ -213,6 +236,27 @@ class Network:
     def note(self, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
         """One event for the trace."""
         self.trace.add(self.loop.now, kind, src, dst, text, frame)
+
+    def tell(self, kind: Kind, name: str, text: str = "") -> None:
+        """Something about a process, for whoever reads of the run."""
+        if self.recorder is not None:
+            self.recorder.add(Event(self.loop.now, kind, name, text=text))
+
+    def tell_of(self, call: "Call[Any]", kind: Kind, frame: bytes = b"", text: str = "") -> None:
+        """The same about a call. What the harness itself asks is told by the cluster."""
+        if self.recorder is None or call.control:
+            return
+        call.id = call.id or self.recorder.number()
+        body = None
+        if frame:
+            match decode_frame(frame):
+                case RequestFrame(_, _, params):
+                    body = body_of(params)
+                case ResponseFrame(_, error, result):
+                    body, text = body_of(result), error or ""
+        self.recorder.add(
+            Event(self.loop.now, kind, call.src.name, call.dst_name, call.id, call.request.__name__, body, text)
+        )
 
     def random(self, src: str, dst: str) -> Random:
         """The randomness of one link."""
@@ -248,6 +292,8 @@ class Network:
             call.control = True
             self._send(call, frame, CONTROL_DELAY)
             return call
+        if self.recorder is not None:
+            self.tell_of(call, "request", frame)
         if self._unheard:
             self._look_for_repetition(call)
         link = self.links.get((src.name, dst))
@@ -283,6 +329,7 @@ class Network:
         call.silent = faults.silent
         if not fate.copies:
             self.note("lose request", src, dst, call.request.__name__, frame)
+            self.tell_of(call, "lose request")
             self._lose(call)
             return
         call.reply_lost, call.reply_delay = fate.reply_lost, fate.reply_delay
@@ -314,6 +361,8 @@ class Network:
         assert process.methods is not None
         assert process.handlers is not None
         self.trace.add(self.loop.now, "arrive", call.src.name, process.name, call.request.__name__)
+        if self.recorder is not None:
+            self.tell_of(call, "arrive")
         if call.arrived:
             self.seen.duplicates += 1
         call.arrived = True
@@ -355,8 +404,11 @@ class Network:
             return  # the second copy of a request: its first reply is on its way
         src, dst = process.name, call.src.name
         self.messages += 1
+        if self.recorder is not None:
+            self.tell_of(call, "reply", frame)
         if call.reply_lost:
             self.note("lose reply", src, dst, call.request.__name__, frame)
+            self.tell_of(call, "lose reply")
             task = _task_of(call.src)
             if task is not None:
                 self._unheard[call.src] = task, call.request
@@ -371,6 +423,8 @@ class Network:
         if call.future.done():
             return
         self.trace.add(self.loop.now, "return", call.dst_name, call.src.name, call.request.__name__)
+        if self.recorder is not None:
+            self.tell_of(call, "return")
         response = decode_frame(frame)
         assert isinstance(response, ResponseFrame)
         what = call.request.__name__

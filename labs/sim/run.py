@@ -20,6 +20,8 @@ from labs.sim.cluster import SimCluster
 from labs.sim.errors import Deadlock, ForgottenAwait, NotSimulated, Runaway, SimulationError, TimeLimit, own_traceback
 from labs.sim.loop import SimLoop
 from labs.sim.trace import Trace
+from labs.traces.events import FILE, Header
+from labs.traces.recorder import Recorder
 
 LIMIT: Final = 1000.0
 """Virtual seconds that a run may take unless it says otherwise."""
@@ -39,6 +41,7 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     message: str = ""
     """Why, for people: the failure and the lines of the test and the servers that led there."""
     virtual_seconds: float = 0.0
+    """Until the test ended."""
     real_seconds: float = 0.0
     messages: int = 0
     """Requests and replies that were sent."""
@@ -66,23 +69,28 @@ def run(
     after: Sequence[Callable[[Cluster], None]] = (),
     note_choices: bool = False,
     schedule: Sequence[Choice] | None = None,
+    header: Header | None = None,
     note_origins: bool = False,
     short_digest: bool = False,
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
-    The trace goes to `folder`, if there is one, as `trace.jsonl`. With a `schedule`, what it does not name comes out in
-    the simplest way. A run that ends by a forgotten await is done again with `note_origins`, to say which.
+    The trace goes to `folder`, if there is one, under this `header`; what came of the run is not in it yet. With a
+    `schedule`, what it does not name comes out in the simplest way. A run that ends by a forgotten await is done again
+    with `note_origins`, to say which.
     """
     started = perf_counter()
     loop = SimLoop(limit)
-    trace = Trace(keep=folder is not None, short=short_digest)
+    trace = Trace(short=short_digest)
+    recorder = None
+    if folder is not None:
+        recorder = Recorder(header or Header(world="sim", package=package, seed=seed), folder / FILE)
     outcome = Outcome(seed, "passed")
     forgotten = False
     output: list[str] = []
     loop.on_error = _Errors(loop, output)
     with _no_collection(), guard.active(loop, output.append, note_origins):
-        cluster = SimCluster(package, seed, loop, trace, folder, patience)
+        cluster = SimCluster(package, seed, loop, trace, folder, patience, recorder)
         if note_choices or schedule is not None:
             cluster.choices = cluster.network.choices = choices = Choices(schedule, loop.time)
             outcome.choices = choices.made
@@ -96,7 +104,7 @@ def run(
                 found = {name: cluster.look_into(name) for name in cluster.names}
                 outcome.stuck = stuck.report(cluster, found, {}, long=0.0)  # nothing was about to happen
         changes = state.changes(before, state.snapshot(package))
-        outcome.virtual_seconds = loop.now
+        outcome.virtual_seconds = outcome.virtual_seconds or loop.now
         outcome.messages = cluster.network.messages
         outcome.operations = cluster.history.operations
         outcome.marks = cluster.marks
@@ -104,8 +112,12 @@ def run(
         outcome.digest = trace.digest()
         logs = {name: _last_lines(cluster.log(name)) for name in cluster.names}
         loop.close()
+    if recorder is not None:
+        recorder.close()
     if forgotten and not note_origins:
-        return run(test, package, seed, limit, folder, patience, after, note_choices, schedule, True, short_digest)
+        return run(
+            test, package, seed, limit, folder, patience, after, note_choices, schedule, header, True, short_digest
+        )
     if outcome.status == "passed":
         try:
             for look in after:
@@ -118,9 +130,6 @@ def run(
     if outcome.status != "passed":
         outcome.logs = logs | {"test": _last_lines("".join(output))}
     outcome.real_seconds = perf_counter() - started
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        trace.write(folder / "trace.jsonl")
     return outcome
 
 
@@ -146,6 +155,8 @@ async def _checked(test: Test, cluster: SimCluster, outcome: Outcome) -> None:
     try:
         await test(cluster)
     except NotInTime:
+        outcome.virtual_seconds = cluster.now()
+        cluster.stop_recording()
         outcome.stuck = await stuck.describe(cluster)
         raise
     cluster.check()

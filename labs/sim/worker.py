@@ -25,6 +25,7 @@ from labs.grading import Inconclusive
 from labs.sim import guard
 from labs.sim.errors import own_traceback
 from labs.sim.run import LIMIT, Outcome, Test, run
+from labs.traces.events import Header
 
 PR_SET_PDEATHSIG: Final = 1
 NOT_REPEATABLE: Final = (
@@ -48,6 +49,8 @@ class Job(msgspec.Struct):
     limit: float = LIMIT
     folder: str | None = None
     """Where the traces of failed seeds go, as `<seed>/trace.jsonl`. None: nowhere."""
+    header: Header | None = None
+    """What these traces say of themselves."""
     histories: list[int] = []
     """Seeds whose history is told even if they pass."""
     first_twice: bool = False
@@ -104,7 +107,7 @@ def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], No
     short = not (first or job.note_choices or job.schedule is not None)
 
     def once(folder: Path | None = None) -> Outcome:
-        about = folder, job.patience, after, job.note_choices, job.schedule
+        about = folder, job.patience, after, job.note_choices, job.schedule, job.header
         return run(test, job.package, seed, job.limit, *about, short_digest=short)
 
     if job.schedule is not None:  # whoever plays a schedule compares its digest with what it was before

@@ -17,6 +17,9 @@ VERSION: Final = 1
 FILE: Final = "trace.jsonl"
 """Its name in the folder of a test."""
 
+HARNESS: Final = "the harness"
+"""Who calls, where it is the test that asks a server, on a path that no fault touches. No server has such a name."""
+
 Kind = Literal[
     # A process: `src` is its name.
     "start",  # a process begins; `text` is its role
@@ -102,6 +105,12 @@ def write(path: Path, header: Header, events: Iterable[Event]) -> None:
     """Saves a trace."""
     encoder = msgspec.json.Encoder()
     path.write_bytes(encoder.encode(header) + b"\n" + encoder.encode_lines(list(events)))
+
+
+def append(path: Path, event: Event) -> None:
+    """Adds the last event to a saved trace."""
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(event) + b"\n")
 
 
 def read(path: Path) -> tuple[Header, list[Event]]:

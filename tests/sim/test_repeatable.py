@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 from echo_lab.roles import Echo
 from plays import passes, play
 from repeated import HERE, break_everything, digests
 
 from labs.sim.cluster import SimCluster
+from labs.traces.events import FILE, HARNESS, read
 
 EXPECTED: Final = HERE / "digests.json"
 VERSIONS: Final = ("3.11", "3.12", "3.13")
@@ -87,10 +87,10 @@ def test_a_trace_can_be_kept_and_read(tmp_path: Path) -> None:
 
     outcome = passes(scenario, folder=tmp_path)
     assert outcome.digest == passes(scenario).digest
-    events = [msgspec.json.decode(line) for line in (tmp_path / "trace.jsonl").read_bytes().splitlines()]
-    assert [event["kind"] for event in events] == [
-        *("start", "link", "serve", "request", "arrive", "reply", "return", "kill", "end")
+    header, events = read(tmp_path / FILE)
+    assert (header.world, header.package, header.seed) == ("sim", "echo_lab", 1)
+    assert [event.kind for event in events if event.kind != "log"] == [
+        *("start", "serve", "request", "arrive", "reply", "return", "kill")
     ]
-    request = events[3]
-    assert (request["src"], request["dst"], request["text"]) == ("the harness", "a", "Echo")
-    assert request["frame"][2:] == ["Echo", ["x", 0.0]]
+    request = next(event for event in events if event.kind == "request")
+    assert (request.src, request.dst, request.method, request.body) == (HARNESS, "a", "Echo", ["x", 0.0])
