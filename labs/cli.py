@@ -230,6 +230,33 @@ def regrade(**options: object) -> int:
 
 
 @lab.command()
+@click.argument("lab", metavar="LAB")
+@click.option(
+    "--submission", type=EXISTING_FOLDER, metavar="DIR", help="Run the lab packages in DIR, not the reference."
+)
+@click.option("--servers", type=click.IntRange(1, 20), metavar="N", help="Servers; in lab 3, in each group.")
+@click.option("--groups", type=click.IntRange(1, 20), metavar="N", help="Groups of servers, in lab 3.  [default: 2]")
+@click.option("--script", type=EXISTING_FILE, metavar="FILE", help="Carry out the commands in FILE first.")
+@click.option("--web", is_flag=True, help="A panel in the browser, too: prints its address.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of logs.  [default: runs/TIME-ID]"
+)
+@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+def up(**options: object) -> int:
+    """Start a live cluster of LAB (or of a suite), to be asked, broken and healed by hand.
+
+    \b
+    lab up lab1                           the primary/backup service, three servers and a view service
+    lab up lab3 --groups 3 --web          with a panel in the browser
+    lab up paxos --submission ../mine     your own peers; `help` and `experiments` say what to try
+    lab up lab1 --script session.lab      a session again, as `save` has written it
+    """
+    from labs.live import up
+
+    return up.run(up.Request(**options))  # type: ignore[arg-type]
+
+
+@lab.command()
 @click.argument("test", metavar="TEST")
 @click.option("--seed", type=int, required=True, metavar="K", help="The seed with which the test fails.")
 @click.option("--out", type=NEW_FILE, required=True, metavar="FILE", help="Where the shrunk run is saved.")
