@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from common.host import CallFailed
 from common.protocol import PING_INTERVAL, GetShards, GetView, Ping, Query, View
-from labs.cluster import Clerk, Cluster, NotInTime
+from labs.cluster import Clerk, Cluster, NotInTime, ServerStopped
 from labs.live.shapes import MASTER_CLERK
 
 STREAM_EVERY: Final = 0.05
@@ -94,7 +94,7 @@ class Player(Actor):
 
     async def _ping(self) -> None:
         while True:
-            with contextlib.suppress(CallFailed):  # the view service is dead
+            with contextlib.suppress(CallFailed, ServerStopped):  # the view service is dead: others see to that
                 ping = Ping(self.name, self.view.viewnum)
                 self.view = await self.cluster.call(self._viewserver, ping, timeout=PING_INTERVAL)
             await self.cluster.sleep(PING_INTERVAL)

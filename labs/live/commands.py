@@ -292,7 +292,7 @@ async def resume(words: Words) -> str:
     suites=("pbservice",),
     example="add",
     learn="A spare comes. It becomes backup when there is none, and gets all the data then.",
-    in_test="await cluster.start('pbserver', {added!r}, viewserver='vs')",
+    in_test='await cluster.start("pbserver", {added!r}, viewserver="vs")',
 )
 async def add(words: Words) -> str:
     """Starts one more server."""
@@ -615,7 +615,7 @@ async def until_view_(words: Words) -> str:
     suites=("viewservice",),
     example="ping a 0",
     learn="You are server NAME. 0 says that you have just started; the number of a view says that you know it.",
-    in_test="await cluster.call('vs', Ping({NAME!r}, {viewnum}))",
+    in_test='await cluster.call("vs", Ping({NAME!r}, {viewnum}))',
 )
 async def ping(words: Words) -> str:
     """Sends one Ping to the view service, and shows the view that it answers."""
@@ -791,7 +791,7 @@ LAB3: Final = "Shards"
     suites=SHARDED,
     example="join 101",
     learn="The shards are shared out anew, and as few as possible change hands. Watch with `shards`.",
-    in_test="await cluster.call('mck', Join({GROUP}, {servers!r}))",
+    in_test='await cluster.call("mck", Join({GROUP}, {servers!r}))',
 )
 async def join_group(words: Words) -> str:
     """A group comes, and gets its share of the shards."""
@@ -805,7 +805,7 @@ async def join_group(words: Words) -> str:
     suites=SHARDED,
     example="leave 101",
     learn="Its shards go to the others. It must keep them until those have them for certain.",
-    in_test="await cluster.call('mck', Leave({GROUP}))",
+    in_test='await cluster.call("mck", Leave({GROUP}))',
 )
 async def leave(words: Words) -> str:
     """A group goes, and gives its shards to the others."""
@@ -818,7 +818,7 @@ async def leave(words: Words) -> str:
     suites=SHARDED,
     example="move 3 101",
     learn="One shard changes hands, whatever balance there was.",
-    in_test="await cluster.call('mck', Move({SHARD}, {GROUP}))",
+    in_test='await cluster.call("mck", Move({SHARD}, {GROUP}))',
 )
 async def move(words: Words) -> str:
     """A shard goes to a group."""

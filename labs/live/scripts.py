@@ -1,9 +1,10 @@
 """A session saved: as a script of its commands, or as a graded test that does the same in both worlds."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import Any, Final
 
 from labs.faults import EVIL, UNRELIABLE, Faults
@@ -42,16 +43,19 @@ class Line:
 def lines_of(entries: Sequence[Entry]) -> Iterator[Line]:
     """The commands of a session, with the pauses between them: for a view that had come meanwhile, or for a time."""
     before: Entry | None = None
+    waited: list[str] = []
     for entry in entries:
         if before is not None and before.ended is not None:
             gap = min(entry.began - before.ended, LONGEST_PAUSE)
-            waited = before.words[:2] == ["until", "view"]
-            if entry.view is not None and entry.view != before.view and not waited:
-                yield Line(["until", "view", *(name or NOBODY for name in entry.view)])
+            view = ["until", "view", *(name or NOBODY for name in entry.view or ())]
+            if entry.view is not None and entry.view != before.view and view not in (waited, entry.words):
+                waited = view
+                yield Line(view)
             elif gap >= SHORTEST_PAUSE:
                 yield Line(["wait", f"{gap:.1f}"])
         yield Line(entry.words, entry)
         before = entry
+        waited = entry.words if entry.words[:2] == ["until", "view"] else waited
 
 
 def as_script(session: Session) -> str:
@@ -102,16 +106,14 @@ class _Test:
 
     def start(self, start: Start) -> None:
         """A server is started."""
-        arguments = "".join(f", {name}={value!r}" for name, value in start.arguments.items())
-        self.add(f"await cluster.start({start.role!r}, {start.name!r}{arguments})")
+        self.add(f"await cluster.start({_code(start.role)}, {_code(start.name)}{_keywords(start.arguments)})")
 
     def clerk(self, name: str) -> str:
         """The variable of a clerk, which is started when it is first needed."""
         variable = _variable(name)
         if name not in self.clerks:
             self.clerks.add(name)
-            arguments = "".join(f", {key}={value!r}" for key, value in (self.shape.clerk or {}).items())
-            self.add(f"{variable} = await cluster.clerk({name!r}{arguments})")
+            self.add(f"{variable} = await cluster.clerk({_code(name)}{_keywords(self.shape.clerk or {})})")
         return variable
 
     def line(self, line: Line) -> None:
@@ -130,25 +132,25 @@ class _Test:
                 self.added += 1
             if "CLERK" in meant.usage:
                 self.clerk(arguments.get("CLERK", [FIRST_CLERKS[0]])[0])
-            self.add(meant.in_test.format(**self._fields(arguments)))
+            self.add(_Code().vformat(meant.in_test, (), self._fields(arguments)))
 
     def _operation(self, entry: Entry, operation: Operation, arguments: Arguments) -> None:
         ck = self.clerk(operation.client)
-        value = "" if operation.value is None else f", {operation.value!r}"
+        key, value = _code(operation.key), "" if operation.value is None else f", {_code(operation.value)}"
         if not entry.awaited:
             variable = f"late_{len(self.late) + 1}"
             self.late[variable] = operation
-            self.add(f"{variable} = cluster.spawn({ck}.{operation.op}({operation.key!r}{value}))")
+            self.add(f"{variable} = cluster.spawn({ck}.{operation.op}({key}{value}))")
         elif operation.op == "get":
             expected = arguments.get("VALUE", [operation.result or ""])[0]
-            self.add(f"await asking.check({ck}, {operation.key!r}, {expected!r})")
+            self.add(f"await asking.check({ck}, {key}, {_code(expected)})")
         else:
-            self.add(f"await asking.{operation.op}({ck}, {operation.key!r}{value})")
+            self.add(f"await asking.{operation.op}({ck}, {key}{value})")
 
     def _finish(self) -> None:
         for variable, operation in self.late.items():
             if operation.return_ is not None:
-                self.add(f"await asking.finish({variable}, {f'{operation.op} by {operation.client}'!r})")
+                self.add(f"await asking.finish({variable}, {_code(f'{operation.op} by {operation.client}')})")
             else:
                 self.add(f"{variable}.cancel()  # the session ended without an answer to it")
         self.late.clear()
@@ -161,12 +163,12 @@ class _Test:
         fields["clerk_"] = _variable(first.get("CLERK", FIRST_CLERKS[0]))
         fields["player"] = f"player_{_variable(first.get('NAME', ''))}"
         fields["viewnum"] = first.get("VIEWNUM", "0")
-        fields["groups"] = ", ".join(map(repr, parts_of(arguments.get("NAMES", []))))
+        fields["groups"] = ", ".join(map(_code, parts_of(arguments.get("NAMES", []))))
         fields["faults"] = _faults(read_odds(arguments["ODDS"])) if "ODDS" in arguments else ""
-        fields["sources"] = f", [{first['SRC']!r}]" if "SRC" in first else ""
+        fields["sources"] = f", {_code([first['SRC']])}" if "SRC" in first else ""
         first_servers = sum(isinstance(each, Start) and each.role == "pbserver" for each in self.shape.opening)
         fields["added"] = f"pb-{first_servers + self.added}"
-        fields["all_groups"] = repr(self.shape.groups)
+        fields["all_groups"] = _code(self.shape.groups)
         if "GROUP" in first:
             fields["servers"] = group_servers(self.shape.groups, int(first["GROUP"]), arguments)
         return fields
@@ -221,6 +223,30 @@ def as_test(session: Session) -> str:
     for line in lines_of(session.entries):
         test.line(line)
     return test.text(session)
+
+
+class _Code(Formatter):
+    """Fills a line of code in; what has `!r` becomes code."""
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        return _code(value) if conversion == "r" else value
+
+
+def _code(value: object) -> str:
+    """A value as Python has it, with strings in double quotes."""
+    match value:
+        case str() if value.isprintable():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"'
+        case list():
+            return f"[{', '.join(map(_code, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_code(key)}: {_code(each)}' for key, each in value.items())}}}"
+    return repr(value)
+
+
+def _keywords(arguments: Mapping[str, Any]) -> str:
+    return "".join(f", {name}={_code(value)}" for name, value in arguments.items())
 
 
 def _variable(name: str) -> str:
