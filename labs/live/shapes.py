@@ -80,9 +80,8 @@ def shape(name: str, servers: int | None = None, groups: int | None = None) -> S
         raise BadUsage(str(error)) from None
     suite = found[0] if len(found) == 1 else find_suites(USUAL_SUITE[found[0].lab])[0]
     if suite.name not in _SHAPES:
-        raise BadUsage(
-            f"there is no live cluster of {suite.name}, only of {', '.join(USUAL_SUITE)} and {', '.join(_SHAPES)}"
-        )
+        names = ", ".join([*USUAL_SUITE, *_SHAPES])
+        raise BadUsage(f"expected a lab or a suite that can be had live ({names}), got {name!r}")
     if servers is not None and suite.name not in USUAL_SERVERS:
         raise BadUsage(f"--servers does not go with {suite.name}: it has one server, and you play the others")
     if groups is not None and suite.name != "shardkv":

@@ -14,7 +14,7 @@ def look(name: str, answers: dict[str, list[Any]], states: dict[str, State] | No
     """The picture of a suite's cluster whose servers have answered this."""
     found = shape(name)
     roles = {step.name: step.role for step in found.opening if isinstance(step, Start)}
-    names = {Number: "Min", View: "GetView", Applied: "GetApplied", Shards: "GetShards"}
+    names: dict[Any, str] = {Number: "Min", View: "GetView", Applied: "GetApplied", Shards: "GetShards"}
     observed = {
         each: Observed((states or {}).get(each, "running"), {names[type(a)]: a for a in answers.get(each, [])})
         for each in roles

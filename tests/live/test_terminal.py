@@ -128,7 +128,8 @@ def test_a_server_that_ends_by_itself_is_told_of_and_can_be_restarted(tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["lab9"], "expected a lab or a suite (lab1, lab2, lab3, viewservice, pbservice"),
+        (["lab9"], "expected a lab or a suite (lab1, lab2, lab3, counter, viewservice, "),
+        (["counter"], "expected a lab or a suite that can be had live (lab1, lab2, lab3, viewservice, pbservice"),
         (["lab1", "--groups", "2"], "--groups is for lab3 and shardkv"),
         (["viewservice", "--servers", "2"], "--servers does not go with viewservice"),
     ],
