@@ -116,7 +116,7 @@ async def until_view(cluster: Cluster, primary: str, backup: str, within: float 
     async def is_there() -> bool:
         nonlocal seen
         try:
-            view = await cluster.call("vs", GetView(), timeout=1.0)
+            view = await cluster.peek("vs", GetView(), timeout=1.0)
         except CallFailed:
             return False
         seen = f"the view is {view}"
@@ -135,7 +135,7 @@ async def until_settled(cluster: Cluster, groups: Mapping[int, list[str]], withi
 
     async def is_settled(gid: int, name: str) -> bool:
         try:
-            said = await cluster.call(name, GetShards(), timeout=1.0)
+            said = await cluster.peek(name, GetShards(), timeout=1.0)
         except CallFailed:
             return True
         follows = said.num == config.num or gid not in config.groups

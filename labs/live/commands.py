@@ -696,7 +696,7 @@ async def _instance_table(session: Session) -> list[str]:
 
     async def say(name: str, seq: int) -> str:
         try:
-            answer = await session.cluster.call(name, Status(seq), timeout=1.0)
+            answer = await session.cluster.peek(name, Status(seq), timeout=1.0)
         except CallFailed:
             return "?"
         match answer:
@@ -773,7 +773,7 @@ async def applied(words: Words) -> str:
     lines = []
     for name in words.session.servers:
         try:
-            said = await words.session.cluster.call(name, GetApplied(), timeout=1.0)
+            said = await words.session.cluster.peek(name, GetApplied(), timeout=1.0)
             lines.append(f"{name}: {' '.join(said.operations[-SHOWN_HISTORY:]) or '(nothing)'}")
         except CallFailed:
             lines.append(f"{name}: does not answer")

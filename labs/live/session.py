@@ -149,7 +149,7 @@ class Session:
         if (name, asked) in self._refused:
             return
         try:
-            seen.answers[asked] = await self.cluster.call(name, question, LOOK_WITHIN)
+            seen.answers[asked] = await self.cluster.peek(name, question, LOOK_WITHIN)
             seen.silent = False
         except CallRefused:
             self._refused.add((name, asked))

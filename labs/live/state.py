@@ -269,10 +269,7 @@ def _link(sight: Sight, src: str, dst: str) -> SeenLink:
 
 def odds_text(faults: Faults) -> str:
     """What a tap does, in words; empty if it only looks on."""
-    names = ("request_lost", "reply_lost", "duplicate", "reorder")
-    parts = [f"{name.replace('_', ' ')} {getattr(faults, name):.0%}" for name in names if getattr(faults, name) > 0]
-    parts += [f"delay {faults.delay:g} s"] * (faults.delay > 0) + ["silent"] * faults.silent
-    return "" if faults == NONE else ", ".join(parts)
+    return "" if faults == NONE else faults.in_words()
 
 
 def _shard_rows(sight: Sight) -> list[list[Any]]:

@@ -15,12 +15,14 @@ from labs.live.scripts import ScriptFailed
 from labs.live.session import Session, Trouble
 from labs.live.shapes import Shape, shape
 from labs.live.terminal import prompt, read_lines, show
-from labs.places import runs_folder, short
+from labs.places import command, runs_folder, short
 from labs.process import leftovers
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keepers
 from labs.runs import Run
 from labs.submission import check_offered, commands
+from labs.traces.events import FILE, Header
+from labs.traces.recorder import Recorder
 from labs.usage import FAILED, INTERRUPTED, BadUsage
 
 SCRIPT: Final = "session.lab"
@@ -58,16 +60,29 @@ def run(request: Request) -> int:
     keepers = Keepers(run.id)
     keeper = keepers.get(package, folders, program)
     folder = run.folder / found.suite.name
+    recorder = Recorder(_header(request, found), folder / FILE)
+    cluster = ProcessCluster(package, keeper, 0, folder, request.patience, recorder, tap_all=True)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            status = runner.run(
-                _until_ended(request, found, ProcessCluster(package, keeper, 0, folder, request.patience))
-            )
+            status = runner.run(_until_ended(request, found, cluster))
     finally:
         keepers.close()
+        recorder.close()
         left = leftovers.sweep(run.id, run.folder)
-        show(f"recorded in {short(folder)}: {SCRIPT}, history.jsonl, logs\n{left.sentence()}")
+        show(f"recorded in {short(folder)}: {SCRIPT}, history.jsonl, {FILE}, logs\n{left.sentence()}")
     return status
+
+
+def _header(request: Request, found: Shape) -> Header:
+    """What stands at the head of the session's trace."""
+    suite = found.suite
+    return Header(
+        world="process",
+        package=suite.package,
+        title=f"A session of lab up {suite.name}",
+        suite=suite.name,
+        replay=f"{command()} up {request.lab} --script {SCRIPT}",
+    )
 
 
 async def _until_ended(request: Request, found: Shape, cluster: ProcessCluster) -> int:

@@ -89,7 +89,7 @@ def test_links_show_what_is_done_to_them() -> None:
         requests={("pb-1", "vs"): 7},
     )
     links = {(link.src, link.dst): link for link in seen.links}
-    assert links["pb-1", "pb-2"].odds == "request lost 10%, reply lost 20%"
+    assert links["pb-1", "pb-2"].odds == "request lost 0.1, reply lost 0.2"
     assert links["pb-1", "pb-2"].held == held
     assert links["pb-1", "pb-2"].holds
     assert not links["pb-1", "vs"].up
@@ -108,5 +108,5 @@ def test_a_clerk_says_what_it_waits_for() -> None:
 def test_words() -> None:
     assert ranges([3, 1, 2, 7]) == "1-3, 7"
     assert ranges([]) == ""
-    assert odds_text(Faults(delay=0.5, silent=True)) == "delay 0.5 s, silent"
+    assert odds_text(Faults(delay=0.5, silent=True)) == "delay 0.5, silent"
     assert odds_text(Faults()) == ""
