@@ -26,7 +26,7 @@ from labs import linearizability, stuck
 from labs.cluster import NotInTime
 from labs.faults import EVIL, UNRELIABLE, Faults
 from labs.linearizability.words import describe
-from labs.live.acting import NOBODY, Player, Stream, until_settled, until_view
+from labs.live.acting import NOBODY, Player, Stream, held_request, until_settled, until_view
 from labs.live.grammar import Arguments, BadCommand
 from labs.live.session import Session
 from labs.live.shapes import FIRST_CLERKS, MASTER_CLERK, MASTERS, Start
@@ -564,6 +564,8 @@ async def drop(words: Words) -> str:
 
 async def _one_held(words: Words, do: Callable[[int], None], becomes: str) -> str:
     number = words.number("NUMBER", 1)
+    if words.session.scripts:  # which cannot look whether it is there already
+        await held_request(words.session.cluster, *_pair(words), number)
     try:
         do(number)
     except ValueError as error:

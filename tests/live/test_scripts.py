@@ -13,6 +13,7 @@ SESSION = (
     "kill pb-1",
     "until view pb-2 pb-3",
     "stop ck-2",
+    "append a x",  # once it is answered, the new backup has all the data
     "hold pb-2 pb-3",
     "append a y",
     "deliver pb-2 pb-3 1",
@@ -29,15 +30,15 @@ SESSION = (
 def test_a_saved_session_is_a_script_and_a_test_for_both_worlds(tmp_path: Path) -> None:
     done = up(tmp_path, "lab1", *SESSION, "save again.lab", "save saved.py")
     assert done.returncode == 0, done.stdout
-    assert answers(done)["get a"].startswith('"oldy"')
+    assert answers(done)["get a"].startswith('"oldxy"')
 
     again = up(tmp_path, "lab1", options=("--script", "again.lab"))
     assert again.returncode == 0, again.stdout
-    assert answers(again)["get a"].startswith('"oldy"')
+    assert answers(again)["get a"].startswith('"oldxy"')
 
     saved = (tmp_path / "saved.py").read_text()
     for line in (
-        'await asking.check(ck_1, "a", "oldy")',
+        'await asking.check(ck_1, "a", "oldxy")',
         'late_1 = cluster.spawn(ck_1.append("a", "y"))',
         'await asking.put(ck_1, "it\'s \\"odd\\"", "a\\\\b")',
         'await held_request(cluster, "pb-2", "pb-3", 1)',
@@ -50,12 +51,12 @@ def test_a_saved_session_is_a_script_and_a_test_for_both_worlds(tmp_path: Path) 
     assert tested.returncode == 0, tested.stdout
     assert "2 passed" in tested.stdout
 
-    (tmp_path / "saved.py").write_text(saved.replace('"oldy"', '"oldz"'))
+    (tmp_path / "saved.py").write_text(saved.replace('"oldxy"', '"oldxz"'))
     failed = subprocess.run(
         [*test, f"--out={tmp_path / 'out-2'}", "--world=sim", "--seed=1"], capture_output=True, text=True, check=False
     )
     assert failed.returncode == 1
-    assert 'Get("a") gave "oldy", expected "oldz"' in " ".join(failed.stdout.split()).replace("by ck-1 ", "")
+    assert 'Get("a") gave "oldxy", expected "oldxz"' in " ".join(failed.stdout.split()).replace("by ck-1 ", "")
 
 
 def test_a_script_ends_where_something_else_comes(tmp_path: Path) -> None:
