@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, get_args
 
 import msgspec
 from rich.console import Console
@@ -16,8 +16,8 @@ from rich.text import Text
 from labs.places import runs_folder, short
 from labs.traces import perfetto, shiviz
 from labs.traces.causality import future, past
-from labs.traces.events import FILE, Event, Header, Unreadable, read, read_lines
-from labs.traces.selecting import Selection, Wish
+from labs.traces.events import FILE, Event, Header, Kind, Unreadable, read, read_lines
+from labs.traces.selecting import KINDS, Selection, Wish
 from labs.traces.words import BACK, visible, what
 from labs.usage import PASSED, BadUsage
 
@@ -60,6 +60,10 @@ def run(request: Request) -> int:
 def _run(request: Request) -> int:
     if request.follow and (request.causes, request.effects, request.shiviz, request.perfetto) != (None,) * 4:
         raise BadUsage("--follow prints a trace that still grows: expected no --causes, --effects or export with it")
+    known = {*KINDS, *get_args(Kind)}
+    for kind in request.wish.kinds:
+        if kind not in known:
+            raise BadUsage(f"expected a kind of event ({', '.join(sorted(known))}), got {kind!r}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     files = _files(request.place)
     if len(files) > 1 and not request.follow:
