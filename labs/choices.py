@@ -7,11 +7,18 @@ schedule is the list of those choices that came out otherwise, so it is complete
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+DELAY: Final = "delay of "
+FATE: Final = "fate of "
+"""How choices about a link begin: how long its next message takes, and what happens to its next request."""
+
+NEVER: Final = 1e6
+"""Seconds: a message that takes so long never arrives."""
 
 
 class Choice(msgspec.Struct):
@@ -30,12 +37,20 @@ class Choice(msgspec.Struct):
 
 
 class Choices:
-    """Makes the choices of one run: each by its draw or, given a schedule, as the schedule says."""
+    """Makes the choices of one run: each by its draw or, given a schedule, as the schedule says.
 
-    def __init__(self, schedule: Iterable[Choice] | None, now: Callable[[], float]) -> None:
+    Those that `instead` names come out as they do there, whatever the draw or the schedule says.
+    """
+
+    def __init__(
+        self, schedule: Iterable[Choice] | None, now: Callable[[], float], instead: Iterable[Choice] = ()
+    ) -> None:
         self.made: list[Choice] = []
         """Those that did not come out in the simplest way, in their order."""
-        self._schedule = None if schedule is None else {(choice.of, choice.number): choice.value for choice in schedule}
+        self.latest: Choice | None = None
+        """The last one that was made, simple or not."""
+        self._schedule = None if schedule is None else _values(schedule)
+        self._instead = _values(instead)
         self._now = now
         self._counts: defaultdict[str, int] = defaultdict(int)
 
@@ -46,6 +61,13 @@ class Choices:
         value = draw()  # in any case: what is drawn later from the same randomness should stay what it was
         if self._schedule is not None:
             value = self._schedule.get((of, number), simplest)
+        if self._instead:
+            value = self._instead.get((of, number), value)
+        self.latest = Choice(of, number, self._now(), value, simplest)
         if value != simplest:
-            self.made.append(Choice(of, number, self._now(), value, simplest))
+            self.made.append(self.latest)
         return value
+
+
+def _values(choices: Iterable[Choice]) -> dict[tuple[str, int], Any]:
+    return {(choice.of, choice.number): choice.value for choice in choices}

@@ -47,7 +47,12 @@ def replay(request: Request) -> int:
     if request.out is not None:
         keep(outcome, request.out / str(schedule.seed), failure)
     if outcome.status == "passed":
-        console.print(f"It passes. When it was saved it failed:\n{schedule.failure}")
+        before = (
+            f" When it was saved it failed:\n{schedule.failure}"
+            if schedule.failure
+            else " So it did when it was saved."
+        )
+        console.print(f"It passes.{before}")
         return PASSED
     logs = [f"\n{name} wrote\n{tail}" for name, tail in failure.logs.items()]
     console.print("\n".join([f"{outcome.status}: {failure.message}", failure.where, *logs]))

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from labs.choices import Choice
+from labs.choices import DELAY, FATE, NEVER, Choice
 from labs.collecting import graded_items
 from labs.running import GradedItem, header_of
 from labs.sim.client import SimWorker
@@ -121,15 +121,12 @@ def run(
 KINDS: Final = ("message times", "faults", "blows", "steps")
 """Of choices: delays of messages; what links did to them; what a storm did; what the test did by choice."""
 
-_DELAY: Final = "delay of "
-_FATE: Final = "fate of "
-
 
 def kind_of(choice: Choice) -> str:
     """One of `KINDS`."""
-    if choice.of.startswith(_DELAY):
+    if choice.of.startswith(DELAY):
         return "message times"
-    if choice.of.startswith(_FATE):
+    if choice.of.startswith(FATE):
         return "faults"
     return "blows" if choice.of == "storm" else "steps"
 
@@ -143,11 +140,14 @@ def count(choices: Sequence[Choice]) -> str:
 def describe(choice: Choice) -> str:
     """One line for people."""
     what = " ".join(_words(part) for part in choice.value) if isinstance(choice.value, list) else str(choice.value)
-    if choice.of.startswith(_DELAY):
-        what = f"message {choice.number} takes {1000 * choice.value:.1f} ms"
-    elif choice.of.startswith(_FATE):
+    if choice.of.startswith(DELAY):
+        takes = "never arrives" if choice.value >= NEVER else f"takes {1000 * choice.value:.1f} ms"
+        what = f"message {choice.number} {takes}"
+    elif choice.of.startswith(FATE):
         what = f"request {choice.number} {_fate(choice)}"
-    of = re.sub(f"^({_DELAY}|{_FATE})", "", choice.of)
+    if choice.value in ([], ""):
+        what = "nothing"
+    of = re.sub(f"^({DELAY}|{FATE})", "", choice.of)
     return f"{choice.time:9.4f} s  {of}: {what}"
 
 
@@ -161,6 +161,8 @@ def _words(part: object) -> str:
 
 def _fate(choice: Choice) -> str:
     copies, reply_lost, reply_delay = choice.value
+    if choice.value == choice.simplest:
+        return "arrives, and so does its reply"
     if not copies:
         return "is lost"
     said = []

@@ -38,7 +38,7 @@ class SimWorker:
 
     def __init__(self, processes: int = 1, real_limit: float = REAL_LIMIT) -> None:
         self.real_limit = real_limit
-        self._processes = [_Process() for _ in range(processes)]
+        self._processes = [_Seeds() for _ in range(processes)]
         self._path: list[str] = []
 
     def __enter__(self) -> "SimWorker":
@@ -132,15 +132,12 @@ class SimWorker:
             process.stop()
 
 
-class _Process:
-    """One worker process."""
+class Child:
+    """A process that simulates: it is given lines, and gives lines. Started when it is first needed."""
 
-    def __init__(self) -> None:
-        self.todo: list[int] = []
-        """Seeds that it was given and has not told the outcome of."""
-        self.busy = False
-        self.since = 0.0
-        """When it began with the first of them, on the clock on the wall."""
+    def __init__(self, module: str) -> None:
+        self.module = module
+        """Whose main program it is."""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._unread: list[bytes] = []
@@ -151,15 +148,15 @@ class _Process:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def begin(self, job: Job, seeds: list[int]) -> None:
-        """Gives it seeds, all of which it is to run now."""
-        self._start()
+    def tell(self, order: msgspec.Struct) -> None:
+        """Sends it an order, as a line of JSON."""
+        self.start()
         assert self._process is not None
         assert self._process.stdin is not None
-        self.todo, self.busy, self.since = seeds, True, time.monotonic()
-        job.seeds = seeds
+        left = memoryview(msgspec.json.encode(order) + b"\n")
         with suppress(BrokenPipeError):  # if it died, the missing answer will tell
-            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+            while left:
+                left = left[self._process.stdin.write(left) :]
 
     def read(self) -> list[bytes] | None:
         """The lines that have come meanwhile. None: the process has ended."""
@@ -173,23 +170,14 @@ class _Process:
         self._unread.append(rest)
         return lines
 
-    def told(self, line: bytes) -> Outcome:
-        """One more outcome."""
-        self.todo.pop(0)
-        self.since = time.monotonic()
-        return msgspec.json.decode(line, type=Outcome)
-
-    def give_up(self, limit: float | None) -> Outcome:
-        """The outcome of the seed at which the process has ended or, given the limit, was too slow."""
+    def last_words(self) -> str:
+        """Why it has ended, in words."""
         assert self._process is not None
-        if limit is not None:
-            message = f"this seed took more than {limit:g} s of real time, and the simulation was stopped"
-        else:
-            message = f"the simulation's process ended (exit status {self._process.wait()})\n{self._printed()}"
-        seed, *rest = self.todo
-        self.stop()
-        self.todo = rest
-        return Outcome(seed, "error", message)
+        assert self._errors is not None
+        status = self._process.wait()
+        self._errors.seek(0)
+        printed = self._errors.read().decode(errors="replace")[-4000:]
+        return f"the simulation's process ended (exit status {status})\n{printed}"
 
     def stop(self) -> None:
         """Ends it."""
@@ -203,9 +191,10 @@ class _Process:
         if self._errors is not None:
             self._errors.close()
             self._errors = None
-        self.todo, self.busy, self._unread = [], False, []
+        self._unread = []
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts it, unless it runs."""
         if self._process is not None and self._process.poll() is None:
             return
         self.stop()
@@ -216,7 +205,7 @@ class _Process:
         }
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "labs.sim.worker"],
+            [sys.executable, "-P", "-m", self.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -224,8 +213,43 @@ class _Process:
             bufsize=0,
         )
 
-    def _printed(self) -> str:
-        """The end of what the worker wrote to its standard error."""
-        assert self._errors is not None
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace")[-4000:]
+
+class _Seeds(Child):
+    """One worker process, and the seeds that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__("labs.sim.worker")
+        self.todo: list[int] = []
+        """Seeds that it was given and has not told the outcome of."""
+        self.busy = False
+        self.since = 0.0
+        """When it began with the first of them, on the clock on the wall."""
+
+    def begin(self, job: Job, seeds: list[int]) -> None:
+        """Gives it seeds, all of which it is to run now."""
+        self.start()  # which forgets what an earlier process was given
+        self.todo, self.busy, self.since = seeds, True, time.monotonic()
+        job.seeds = seeds
+        self.tell(job)
+
+    def told(self, line: bytes) -> Outcome:
+        """One more outcome."""
+        self.todo.pop(0)
+        self.since = time.monotonic()
+        return msgspec.json.decode(line, type=Outcome)
+
+    def give_up(self, limit: float | None) -> Outcome:
+        """The outcome of the seed at which the process has ended or, given the limit, was too slow."""
+        if limit is not None:
+            message = f"this seed took more than {limit:g} s of real time, and the simulation was stopped"
+        else:
+            message = self.last_words()
+        seed, *rest = self.todo
+        self.stop()
+        self.todo = rest
+        return Outcome(seed, "error", message)
+
+    def stop(self) -> None:
+        """Ends it."""
+        super().stop()
+        self.todo, self.busy = [], False

@@ -158,6 +158,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """The length of the schedule at which it is swept next."""
         self._stopped: dict[Any, Stopped] = {}
         self._halt = False
+        self._look: Callable[[], None] | None = None
         self._fatal: BaseException | None = None
         self._running = False
         self._closed = False
@@ -257,10 +258,15 @@ class SimLoop(asyncio.AbstractEventLoop):
                 if handle.callback is None:
                     continue
             elif self._timers:
-                when, _, handle = heappop(self._timers)
+                timer = heappop(self._timers)
+                when, _, handle = timer
                 if handle.callback is None:
                     continue
                 if when > self.now:
+                    if self._look is not None:
+                        heappush(self._timers, timer)
+                        self._take_a_look()
+                        continue
                     if when > self.limit:
                         self.now = self.limit
                         raise TimeLimit(
@@ -270,6 +276,9 @@ class SimLoop(asyncio.AbstractEventLoop):
                     too_many = self.steps + STEPS_AT_ONE_INSTANT
                     if len(self._timers) > self._sweep_at:
                         self._sweep_timers()
+            elif self._look is not None:
+                self._take_a_look()
+                continue
             else:
                 raise Deadlock(
                     f"at {self.now:.3f} s everybody waits, and nothing will ever happen again\n"
@@ -288,12 +297,23 @@ class SimLoop(asyncio.AbstractEventLoop):
             except BaseException as error:
                 owner = handle.context.get(OWNER)
                 self.on_error(owner, {"message": "an exception escaped a callback", "exception": error})
+        if self._look is not None:
+            self._take_a_look()
 
     def halt(self, error: BaseException) -> None:
         """Ends the run with this error as soon as the present callback is over. The first error wins."""
         if self._fatal is None:
             self._fatal = error
         self._halt = True
+
+    def interrupt(self, look: Callable[[], None]) -> None:
+        """Calls `look` when this instant is over, before the clock moves. Then the run goes on."""
+        self._look = look
+
+    def _take_a_look(self) -> None:
+        look, self._look = self._look, None
+        assert look is not None
+        look()
 
     def _end(self, main: "asyncio.Future[Any]") -> None:
         self._halt = True

@@ -59,6 +59,19 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """The end of what each server wrote, if the run failed. The test's own output is under the name `test`."""
 
 
+class Stage:
+    """What a run is played on. Who wants to watch it, or to stop it on its way, brings a stage of their own."""
+
+    def __init__(self, loop: SimLoop, recorder: Recorder | None, instead: Sequence[Choice] = ()) -> None:
+        self.loop = loop
+        self.recorder = recorder
+        self.instead = instead
+        """Choices that come out so, whatever is drawn."""
+
+    def enter(self, cluster: SimCluster) -> None:
+        """The run is about to begin."""
+
+
 def run(
     test: Test,
     package: str,
@@ -72,6 +85,7 @@ def run(
     header: Header | None = None,
     note_origins: bool = False,
     short_digest: bool = False,
+    stage: Stage | None = None,
 ) -> Outcome:
     """Runs `test` with this seed. `after` looks at a run that passed, and raises if something is wrong with it.
 
@@ -80,20 +94,23 @@ def run(
     with `note_origins`, to say which.
     """
     started = perf_counter()
-    loop = SimLoop(limit)
     trace = Trace(short=short_digest)
     recorder = None
     if folder is not None:
         recorder = Recorder(header or Header(world="sim", package=package, seed=seed), folder / FILE)
+    if stage is None:
+        stage = Stage(SimLoop(limit), recorder)
+    loop = stage.loop
     outcome = Outcome(seed, "passed")
     forgotten = False
     output: list[str] = []
     loop.on_error = _Errors(loop, output)
     with _no_collection(), guard.active(loop, output.append, note_origins):
-        cluster = SimCluster(package, seed, loop, trace, folder, patience, recorder)
+        cluster = SimCluster(package, seed, loop, trace, folder, patience, stage.recorder)
         if note_choices or schedule is not None:
-            cluster.choices = cluster.network.choices = choices = Choices(schedule, loop.time)
+            cluster.choices = cluster.network.choices = choices = Choices(schedule, loop.time, stage.instead)
             outcome.choices = choices.made
+        stage.enter(cluster)
         before = state.snapshot(package)
         try:
             loop.run_until_complete(_checked(test, cluster, outcome))

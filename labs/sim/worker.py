@@ -14,7 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 
 import msgspec
 from _pytest.assertion.rewrite import rewrite_asserts
@@ -63,6 +63,11 @@ class Job(msgspec.Struct):
 
 def main() -> None:
     """Works until standard input ends."""
+    serve(_jobs)
+
+
+def serve(work: Callable[[BinaryIO, BinaryIO], None]) -> NoReturn:
+    """Makes this process one that simulates. `work` is given where orders come from, and where answers go."""
     if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -72,32 +77,46 @@ def main() -> None:
     os.dup2(2, 1)  # what a submission prints by whatever means must not get among the answers
     jobs = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    decoder = msgspec.json.Decoder(Job)
     with guard.installed():
-        for line in jobs:
-            _work(decoder.decode(line), answers)
+        work(jobs, answers)
     os._exit(0)  # the remains of thousands of runs need no burial
 
 
-def _work(job: Job, answers: BinaryIO) -> None:
-    encoder = msgspec.json.Encoder()
+def _jobs(jobs: BinaryIO, answers: BinaryIO) -> None:
+    decoder = msgspec.json.Decoder(Job)
+    for line in jobs:
+        job = decoder.decode(line)
+        try:
+            test = load(job)
+        except NotImported as error:
+            for seed in job.seeds:
+                say(answers, Outcome(seed, "error", str(error)))
+        else:
+            after = checks()
+            for seed in job.seeds:
+                say(answers, _run(job, test, seed, after))
+
+
+class NotImported(Exception):
+    """The test or the servers could not be imported; the text says why."""
+
+
+def load(job: Job) -> Test:
+    """The test that a job is about. Raises `NotImported`."""
     try:
         for folder in reversed(job.path):
             if folder not in sys.path:
                 sys.path.insert(0, folder)
-        test = getattr(_module(job.file), job.test)
+        test: Test = getattr(_module(job.file), job.test)
         importlib.import_module(f"{job.package}.roles")
     except BaseException as error:
-        for seed in job.seeds:
-            _say(answers, encoder.encode(Outcome(seed, "error", f"could not be imported:\n{own_traceback(error)}")))
-    else:
-        after = _checks()
-        for seed in job.seeds:
-            _say(answers, encoder.encode(_run(job, test, seed, after)))
+        raise NotImported(f"could not be imported:\n{own_traceback(error)}") from None
+    return test
 
 
-def _say(answers: BinaryIO, line: bytes) -> None:
-    left = memoryview(line + b"\n")
+def say(answers: BinaryIO, answer: msgspec.Struct) -> None:
+    """Sends an answer, as a line of JSON."""
+    left = memoryview(msgspec.json.encode(answer) + b"\n")
     while left:
         left = left[answers.write(left) :]
 
@@ -144,7 +163,7 @@ def _module(file: str) -> types.ModuleType:
     return module
 
 
-def _checks() -> list[Callable[[Cluster], None]]:
+def checks() -> list[Callable[[Cluster], None]]:
     """What is looked at after each run that passed."""
     try:
         linearizability: Any = importlib.import_module("labs.linearizability")
