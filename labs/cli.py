@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -230,6 +230,33 @@ def regrade(**options: object) -> int:
 
 
 @lab.command()
+@click.argument("lab", metavar="LAB")
+@click.option(
+    "--submission", type=EXISTING_FOLDER, metavar="DIR", help="Run the lab packages in DIR, not the reference."
+)
+@click.option("--servers", type=click.IntRange(1, 20), metavar="N", help="Servers; in lab 3, in each group.")
+@click.option("--groups", type=click.IntRange(1, 20), metavar="N", help="Groups of servers, in lab 3.  [default: 2]")
+@click.option("--script", type=EXISTING_FILE, metavar="FILE", help="Carry out the commands in FILE first.")
+@click.option("--web", is_flag=True, hidden=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of logs.  [default: runs/TIME-ID]"
+)
+@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+def up(**options: object) -> int:
+    """Start a live cluster of LAB (or of a suite), to be asked, broken and healed by hand.
+
+    \b
+    lab up lab1                           the primary/backup service, three servers and a view service
+    lab up lab3 --groups 3                masters, and three groups of three servers
+    lab up paxos --submission ../mine     your own peers; `help` and `experiments` say what to try
+    lab up lab1 --script session.lab      a session again, as `save` has written it
+    """
+    from labs.live import up
+
+    return up.run(up.Request(**options))  # type: ignore[arg-type]
+
+
+@lab.command()
 @click.argument("test", metavar="TEST")
 @click.option("--seed", type=int, required=True, metavar="K", help="The seed with which the test fails.")
 @click.option("--out", type=NEW_FILE, required=True, metavar="FILE", help="Where the shrunk run is saved.")
@@ -389,6 +416,59 @@ def linearizable(file: Path, json: bool, html: Path | None, steps: int) -> int:
     from labs.linearizable import judge_file
 
     return judge_file(file, json, html, steps)
+
+
+@lab.command()
+@click.argument("place", metavar="FILE or FOLDER")
+@click.option("--server", "servers", multiple=True, metavar="NAME", help="Only what this server or client is part of.")
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="Only messages and operations of this name.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="Only this kind (as in the fourth column), or message, operation, process, fault.",
+)
+@click.option("--key", metavar="KEY", help="Only what is about this key.")
+@click.option("--seq", type=int, metavar="N", help="Only what is about this Paxos instance.")
+@click.option("--view", type=int, metavar="N", help="Only what is about this view.")
+@click.option("--config", type=int, metavar="N", help="Only what is about this configuration.")
+@click.option("--value", "values", multiple=True, metavar="TEXT", help="Only what has this text or number in it.")
+@click.option("--after", type=float, metavar="T", help="Only from this second on.")
+@click.option("--before", type=float, metavar="T", help="Only until this second.")
+@click.option("--brief", is_flag=True, help="Without arrivals, returns, and what the harness itself asks.")
+@click.option("--follow", is_flag=True, help="Print what comes while the run goes on (of a folder, the newest trace).")
+@click.option("--causes", type=int, metavar="N", help="Only what may have caused message #N.")
+@click.option("--effects", type=int, metavar="N", help="Only what message #N may have caused.")
+@click.option("--shiviz", type=NEW_FILE, metavar="OUT", help="Write a log for ShiViz instead.")
+@click.option("--perfetto", type=NEW_FILE, metavar="OUT", help="Write a trace for Perfetto instead.")
+def trace(
+    place: str,
+    follow: bool,
+    causes: int | None,
+    effects: int | None,
+    shiviz: Path | None,
+    perfetto: Path | None,
+    **wish: Any,
+) -> int:
+    """Print what happened in a run: messages, operations, faults, processes, logs.
+
+    FILE is a trace.jsonl; FOLDER a test's folder, or a run's, or a run's name in `runs`. docs/traces.md tells what is
+    in a trace. Of messages that are not in common/protocol.py the fields have no names: there --key, --seq, --view and
+    --config look at all of them.
+
+    \b
+    lab trace runs/latest                                     which traces there are
+    lab trace runs/latest/pbservice/test_basic --brief        one, in short
+    lab trace small/1 --server pb-1 --key k --after 2.5       what pb-1 had to do with k
+    lab trace small/1 --causes 42                             what message #42 knew of
+    """
+    from labs.traces import command
+    from labs.traces.selecting import Wish
+
+    wish["methods"] = tuple(method.lower() for method in wish["methods"])
+    request = command.Request(place, Wish(**wish), follow, causes, effects, shiviz, perfetto)
+    return command.run(request)
 
 
 @lab.command()

@@ -55,6 +55,16 @@ class Link:
     """The tap keeps every request back until the link is released."""
 
 
+class Held(msgspec.Struct):
+    """A request that a tap keeps back."""
+
+    number: int
+    """Counted from 1 on each link, for as long as the run lasts."""
+    method: str
+    params: str
+    """What it asks, for people."""
+
+
 class Mark(msgspec.Struct):
     """Something that a test is meant to bring about sometimes, and whether it did."""
 
@@ -84,7 +94,7 @@ class Clerk:
         """The value of `key`, or the empty string."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "get", key, None, now())
-        reply = await self.cluster._call(self.name, Get(key), timeout=None)
+        reply = await self.cluster.peek(self.name, Get(key), timeout=None)
         history.end(operation, reply.value, now())
         return reply.value
 
@@ -92,14 +102,14 @@ class Clerk:
         """Makes `value` the value of `key`."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "put", key, value, now())
-        await self.cluster._call(self.name, Put(key, value), timeout=None)
+        await self.cluster.peek(self.name, Put(key, value), timeout=None)
         history.end(operation, None, now())
 
     async def append(self, key: str, value: str) -> None:
         """Adds `value` to the end of the value of `key`."""
         history, now = self.cluster.history, self.cluster.now
         operation = history.begin(self.name, "append", key, value, now())
-        await self.cluster._call(self.name, Append(key, value), timeout=None)
+        await self.cluster.peek(self.name, Append(key, value), timeout=None)
         history.end(operation, None, now())
 
 
@@ -327,13 +337,13 @@ class Cluster(ABC):
         None waits as long as the process lives.
         """
         if self.recorder is None:
-            return await self._call(address, request, timeout)
+            return await self.peek(address, request, timeout)
         call = HARNESS, address, self.recorder.number(), type(request).__name__
         self.record("request", *call, body_of(encode(request)))
         if self.running(address):
             self.record("arrive", *call)
         try:
-            reply = await self._call(address, request, timeout)
+            reply = await self.peek(address, request, timeout)
         except CallFailed as error:
             self.record("fail", *call, text=str(error))
             raise
@@ -346,8 +356,8 @@ class Cluster(ABC):
         return reply
 
     @abstractmethod
-    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
-        """As `call`, without a word to the recorder."""
+    async def peek(self, address: str, request: Request[R], timeout: float | None) -> R:
+        """As `call`, without a word to the recorder: for whoever only looks, or whose doings are recorded otherwise."""
 
     async def clerk(self, name: str, role: str = "clerk", **arguments: Any) -> Clerk:
         """Starts a clerk's process."""
@@ -417,6 +427,37 @@ class Cluster(ABC):
     def release(self, src: str, dst: str) -> None:
         """Lets the held requests arrive."""
         self._change(src, dst, held=False)
+
+    @abstractmethod
+    def held(self, src: str, dst: str) -> list[Held]:
+        """The requests that are held on a link, oldest first."""
+
+    def deliver(self, src: str, dst: str, number: int) -> None:
+        """Lets one held request arrive, whichever came before it. Raises `ValueError` if there is none of this number.
+
+        What the tap's odds say may still happen to it.
+        """
+        self._check_held(src, dst, number)
+        self._deliver(src, dst, number)
+
+    def drop(self, src: str, dst: str, number: int) -> None:
+        """Loses one held request, and src learns that no reply will come. Raises `ValueError` as `deliver` does."""
+        self._check_held(src, dst, number)
+        self._drop(src, dst, number)
+
+    def _check_held(self, src: str, dst: str, number: int) -> None:
+        numbers = [each.number for each in self.held(src, dst)]
+        if number not in numbers:
+            there = ", ".join(map(str, numbers)) or "none is"
+            raise ValueError(f"expected a request that is held from {src} to {dst} ({there}), got {number}")
+
+    @abstractmethod
+    def _deliver(self, src: str, dst: str, number: int) -> None:
+        """As `deliver`, of one that is there."""
+
+    @abstractmethod
+    def _drop(self, src: str, dst: str, number: int) -> None:
+        """As `drop`, of one that is there."""
 
     @abstractmethod
     def calls(self, dst: str) -> int:

@@ -40,7 +40,7 @@ class Faults:
     def draw(self, random: Random) -> Fate:
         """The fate of the next request on this link."""
         if random.random() < self.request_lost:
-            return Fate((), False, 0.0)
+            return LOSE
         copies = 2 if random.random() < self.duplicate else 1
         return Fate(
             tuple(self.delay + self._held_back(random) for _ in range(copies)),
@@ -52,7 +52,7 @@ class Faults:
     def simplest(self) -> Fate:
         """The fate of a request to which nothing happens that need not happen."""
         if self.request_lost >= 1.0:
-            return Fate((), False, 0.0)
+            return LOSE
         return Fate((self.delay,) * (2 if self.duplicate >= 1.0 else 1), self.reply_lost >= 1.0, 0.0)
 
     def in_words(self) -> str:
@@ -69,6 +69,8 @@ def as_json(fate: Fate) -> list[Any]:
     return [list(fate.copies), fate.reply_lost, fate.reply_delay]
 
 
+LOSE: Final = Fate((), False, 0.0)
+"""The request is lost."""
 NONE: Final = Faults()
 UNRELIABLE: Final = Faults(request_lost=0.1, reply_lost=0.2)
 """The course's unreliable server: 10 % of the requests are lost, then 20 % of the replies to the rest."""

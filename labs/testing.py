@@ -1,6 +1,7 @@
 """`lab test`: the graded suites through pytest, in this process, with a reporter of our own."""
 
 import os
+import re
 import sys
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
 
 RESULT: Final = "result.json"
 """The file in a run's folder that holds what `--json` writes."""
+_SUITE: Final = re.compile(r"""^SUITE = ["'](\w+)["']$""", re.MULTILINE)
+"""How a file of graded tests says to which suite it belongs."""
 WIDTH: Final = 100
 """Characters in a line where there is no terminal."""
 
@@ -134,9 +137,7 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
     files: list[str] = []
     for target in request.targets:
         if Path(target.partition("::")[0]).is_file():
-            meant = [suite for suite in (*SUITES, TUTORIAL) if tests_of(suite).samefile(target.partition("::")[0])]
-            if not meant:
-                raise BadUsage(f"expected a file of graded tests, such as {tests_of(SUITES[0])}, got {target}")
+            meant = [_suite_of(Path(target.partition("::")[0]))]
             files.append(target)
         else:
             try:
@@ -150,6 +151,18 @@ def _find(request: Request) -> tuple[list[Suite], list[str]]:
             raise BadUsage(f"{suite.name} needs {suite.package}, which is not in the submission {request.submission}")
     _check_world(request, suites)
     return suites, list(dict.fromkeys(files))
+
+
+def _suite_of(file: Path) -> Suite:
+    """The suite to which a file of graded tests says that it belongs. It is read, not run. Raises `BadUsage`."""
+    try:
+        found = _SUITE.findall(file.read_text())
+        (suite,) = find_suites(found[0]) if found else ()
+    except (OSError, ValueError):
+        raise BadUsage(
+            f'expected a file of graded tests, with a line such as SUITE = "{SUITES[0].name}", got {file}'
+        ) from None
+    return suite
 
 
 def _offered(submission: Path | None) -> list[Suite]:

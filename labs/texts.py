@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 SHOWN: Final = 160
 """Characters of a value that are shown at most."""
 BEFORE: Final = 40
@@ -11,11 +13,25 @@ BEFORE: Final = 40
 def shown(value: object, start: int = 0) -> str:
     """`value` for people: strings in double quotes, from `start` on, and what is too long with its end left out."""
     text = value if isinstance(value, str) else str(value)
-    part = text[start : start + SHOWN]
-    part = "…" * (start > 0) + part + "…" * (start + SHOWN < len(text))
+    part = shown_part(text, start)
     if not isinstance(value, str):
         return part
     return f'"{part}"' + f" ({len(text)} characters)" * (len(part) < len(text))
+
+
+def shown_part(text: str, start: int = 0) -> str:
+    """`text` from `start` on, with what is too long of it left out."""
+    return "…" * (start > 0) + text[start : start + SHOWN] + "…" * (start + SHOWN < len(text))
+
+
+def params_text(params: bytes | msgspec.Raw) -> str:
+    """The encoded parameters of a request for people, whoever's request it is: as in `"k", 3`."""
+    try:
+        values = msgspec.msgpack.decode(params)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return f"{len(bytes(params))} bytes"
+    fields = values if isinstance(values, list) else [values]
+    return shown_part(", ".join(shown(field) if isinstance(field, str) else f"{field}" for field in fields))
 
 
 def contrast(came: object, expected: object) -> tuple[str, str]:

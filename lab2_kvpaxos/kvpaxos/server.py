@@ -7,7 +7,7 @@ proposes it itself if the leader does not answer. So an operation may get into t
 from typing import Any
 
 from common.host import Host
-from common.protocol import Done, Value
+from common.protocol import Done, Max, Min, Number, Value
 from lab2_kvpaxos.kvpaxos.machine import Store
 from lab2_kvpaxos.kvpaxos.messages import ELSEWHERE, HERE, Execute, Leader, Op, TooLong
 from lab2_kvpaxos.paxosrsm.clients import ClientOps
@@ -25,7 +25,9 @@ class KVPaxos:
 
     async def run(self) -> None:
         """Serves."""
-        await self.host.serve({**self.rsm.handlers, Execute: self.execute})
+        paxos = self.rsm.paxos
+        looks = {Max: lambda _: Number(paxos.max()), Min: lambda _: Number(paxos.min())}
+        await self.host.serve({**self.rsm.handlers, **looks, Execute: self.execute})
 
     def execute(self, request: Execute) -> Any:
         """A clerk, or another server for a clerk, wants an operation executed. The reply may be one to come."""

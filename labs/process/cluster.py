@@ -24,7 +24,7 @@ from common.host import CallFailed
 from common.snapshot import Snapshot
 from common.tcp import Client
 from common.wire import Request
-from labs.cluster import POLL, Cluster, NotInTime, ServerStopped
+from labs.cluster import POLL, Cluster, Held, NotInTime, ServerStopped
 from labs.faults import NONE
 from labs.process import logs, system
 from labs.process.processes import Keeper, Process
@@ -250,11 +250,28 @@ class ProcessCluster(Cluster):
             return
         server.endpoint = None
         await self._keeper.kill(server.process)
-        if server.gate is not None:
-            server.gate.close()
         self._follow(name)
         self._mark(name, "killed")
         self.record("kill", name)
+        self._unlink(name)
+
+    def bury(self) -> dict[str, str]:
+        """Servers that ended by themselves are from now on like killed ones. Gives what there is to say of each."""
+        found = {}
+        for name, server in self._servers.items():
+            process = server.process
+            if process is not None and process.how is not None and not process.killed:
+                found[name] = self._obituary(name, server)
+                process.killed = True
+                server.endpoint = None
+                self._unlink(name)
+        return found
+
+    def _unlink(self, name: str) -> None:
+        """A server is gone."""
+        server = self._servers[name]
+        if server.gate is not None:
+            server.gate.close()
         if server.client is not None:
             server.client.close()
         # The port is free for anyone now: no link may lead to it.
@@ -295,10 +312,11 @@ class ProcessCluster(Cluster):
         for name, server in self._servers.items():
             process = server.process
             if process is not None and process.how is not None and not process.killed:
-                raise ServerStopped(
-                    f"{name} ({server.role}) ended by itself: {process.how}. A server runs until it is killed.\n"
-                    f"{self._tail(name)}"
-                )
+                raise ServerStopped(self._obituary(name, server))
+
+    def _obituary(self, name: str, server: Server) -> str:
+        how = "" if server.process is None else server.process.how
+        return f"{name} ({server.role}) ended by itself: {how}. A server runs until it is killed.\n{self._tail(name)}"
 
     def memory(self, name: str) -> int:
         process = self._servers[name].process
@@ -368,7 +386,7 @@ class ProcessCluster(Cluster):
             lines = log.read().decode(errors="replace").splitlines()[-LOG_TAIL:]
         return f"The end of {self._log_file(name)}:\n" + "\n".join(f"    {line[-MAX_LINE:]}" for line in lines)
 
-    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
+    async def peek(self, address: str, request: Request[R], timeout: float | None) -> R:
         server = self._servers[address]
         if server.endpoint is None:
             self.check()
@@ -390,6 +408,21 @@ class ProcessCluster(Cluster):
 
     def calls(self, dst: str) -> int:
         return sum(tap.seen for (_, tapped), tap in self._tapped.items() if tapped == dst)
+
+    def held(self, src: str, dst: str) -> list[Held]:
+        tap = self._tapped.get((src, dst))
+        return [] if tap is None else tap.held()
+
+    def _deliver(self, src: str, dst: str, number: int) -> None:
+        self._tapped[src, dst].deliver(number)
+
+    def _drop(self, src: str, dst: str, number: int) -> None:
+        self._tapped[src, dst].drop(number)
+
+    def requests(self, src: str, dst: str) -> int:
+        """Requests that the tap on this link has seen, the lost ones included."""
+        tap = self._tapped.get((src, dst))
+        return 0 if tap is None else tap.seen
 
     def _relink(self, src: str, dst: str) -> None:
         link = self.link(src, dst)

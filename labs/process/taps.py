@@ -28,7 +28,9 @@ from common.wire import (
     encode,
     encode_error,
 )
-from labs.faults import NONE, Fate, Faults
+from labs.cluster import Held
+from labs.faults import LOSE, NONE, Fate, Faults
+from labs.texts import params_text
 from labs.traces.bodies import MOST, body_of, cut_text
 from labs.traces.events import Event, Kind
 from labs.traces.recorder import Recorder
@@ -60,7 +62,9 @@ class Tap:
         self._dst = dst
         self._server = server
         self._upstream: Upstream | None = None
-        self._held: list[Call] | None = None
+        self._held: dict[int, Call] = {}
+        self._holds = False
+        self._held_ever = 0
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.endpoint = links.Endpoint(*listener.getsockname())
         links.publish(net / FOLDER, src, dst, self.endpoint)
@@ -69,22 +73,37 @@ class Tap:
 
     def hold(self) -> None:
         """Keeps back all requests that come from now on, until `release`."""
-        if self._held is None:
-            self._held = []
+        self._holds = True
 
     def release(self) -> None:
         """Sends on what was held, in the order in which it came."""
-        held, self._held = self._held or [], None
-        for call in held:
+        self._holds = False
+        held, self._held = self._held, {}
+        for call in held.values():
             self._carry_out(call)
+
+    def held(self) -> list[Held]:
+        """What is held, oldest first."""
+        return [Held(number, call.method, params_text(call.frame.params)) for number, call in self._held.items()]
+
+    def deliver(self, number: int) -> None:
+        """Sends on one request that is held. Raises `KeyError`."""
+        self._carry_out(self._held.pop(number))
+
+    def drop(self, number: int) -> None:
+        """Loses one request that is held, and tells the caller. Raises `KeyError`."""
+        call = self._held.pop(number)
+        call.fate = LOSE
+        call.lost("lose request")
 
     def arrived(self, caller: "Caller", frame: RequestFrame) -> None:
         """A request or notification has come from src."""
         self.seen += self.counts
         call = Call(self, caller, frame)
         call.tell("request", frame.params)
-        if self._held is not None:
-            self._held.append(call)
+        if self._holds:
+            self._held_ever += 1
+            self._held[self._held_ever] = call
         else:
             self._carry_out(call)
 

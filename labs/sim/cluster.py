@@ -18,7 +18,7 @@ from common.links import check_name
 from common.snapshot import Snapshot, Waiting, places_of
 from common.wire import Request
 from labs.choices import Choices
-from labs.cluster import Cluster, ServerStopped
+from labs.cluster import Cluster, Held, ServerStopped
 from labs.sim.loop import SimHandle, SimLoop, all_tasks
 from labs.sim.network import Network, Process, SimHost
 from labs.sim.trace import Trace
@@ -206,7 +206,7 @@ class SimCluster(Cluster):
     def _tasks_of(self, process: Process) -> "list[asyncio.Task[Any]]":
         return [task for task in all_tasks(self._loop) if getattr(task, "owner", None) is process]
 
-    async def _call(self, address: str, request: Request[R], timeout: float | None) -> R:
+    async def peek(self, address: str, request: Request[R], timeout: float | None) -> R:
         if not self.running(address):
             self.check()
         call = self.network.call(self._harness, address, request, timeout, control=True)
@@ -216,6 +216,15 @@ class SimCluster(Cluster):
 
     def calls(self, dst: str) -> int:
         return self.network.counted.get(dst, 0)
+
+    def held(self, src: str, dst: str) -> list[Held]:
+        return self.network.held(src, dst)
+
+    def _deliver(self, src: str, dst: str, number: int) -> None:
+        self.network.deliver(src, dst, number)
+
+    def _drop(self, src: str, dst: str, number: int) -> None:
+        self.network.drop(src, dst, number)
 
     def _relink(self, src: str, dst: str) -> None:
         self.network.set_link(src, dst, self.link(src, dst))

@@ -31,11 +31,12 @@ from common.wire import (
     encode_result,
 )
 from labs.choices import Choices
-from labs.cluster import Link, Seen
+from labs.cluster import Held, Link, Seen
 from labs.faults import NONE, Fate, Faults, as_json
 from labs.sim.errors import own_traceback
 from labs.sim.loop import OWNER, SimHandle, SimLoop
 from labs.sim.trace import Trace
+from labs.texts import params_text
 from labs.traces.bodies import body_of
 from labs.traces.events import Event, Kind
 from labs.traces.recorder import Recorder
@@ -202,6 +203,12 @@ def _task_of(process: Process) -> int | None:
     return next((call.number for call in process.incoming.values() if call.control), None)
 
 
+def _params(frame: bytes) -> msgspec.Raw:
+    request = decode_frame(frame)
+    assert isinstance(request, RequestFrame)
+    return request.params
+
+
 def _checked(frame: bytes) -> bytes:
     assert len(frame) <= MAX_FRAME, (
         f"a message of {len(frame)} bytes is over the limit of {MAX_FRAME}: send it in parts"
@@ -228,7 +235,9 @@ class Network:
         self.on_crash: Callable[[Process, str], None] = lambda process, traceback: None
         """Told of each process that ends by its own mistake, and of its traceback."""
         self._randoms: dict[tuple[str, str], Random] = {}
-        self._held: dict[tuple[str, str], list[tuple[Call[Any], bytes]]] = {}
+        self._held: dict[tuple[str, str], dict[int, tuple[Call[Any], bytes]]] = {}
+        """For each link what is held on it, by numbers that count from 1."""
+        self._held_ever: dict[tuple[str, str], int] = {}
         self._unheard: dict[Process, tuple[int, type[Request[Any]]]] = {}
         """Who has lost a reply while it did something for the test: the number of that, and what it had asked."""
         self._calls = 0
@@ -448,7 +457,28 @@ class Network:
 
     def _hold(self, call: Call[Any], frame: bytes) -> None:
         self.note("hold", call.src.name, call.dst_name, call.request.__name__, frame)
-        self._held.setdefault((call.src.name, call.dst_name), []).append((call, frame))
+        link = call.src.name, call.dst_name
+        self._held_ever[link] = number = self._held_ever.get(link, 0) + 1
+        self._held.setdefault(link, {})[number] = call, frame
+
+    def held(self, src: str, dst: str) -> list[Held]:
+        """What is held on a link, oldest first."""
+        held = self._held.get((src, dst), {})
+        return [
+            Held(number, call.request.__name__, params_text(_params(frame))) for number, (call, frame) in held.items()
+        ]
+
+    def deliver(self, src: str, dst: str, number: int) -> None:
+        """One of them sets out."""
+        call, frame = self._held[src, dst].pop(number)
+        self._send_through_tap(call, frame, self.links[src, dst].tap or NONE)
+
+    def drop(self, src: str, dst: str, number: int) -> None:
+        """One of them is lost."""
+        call, frame = self._held[src, dst].pop(number)
+        self.note("lose request", src, dst, call.request.__name__, frame)
+        self.tell_of(call, "lose request")
+        self.fail(call, "the request was dropped")
 
     def set_link(self, src: str, dst: str, link: Link) -> None:
         """The link's new state. What it held sets out if it holds no more."""
@@ -458,7 +488,7 @@ class Network:
         faults = "" if link.tap is None else str(link.tap)
         self.note("link", src, dst, f"{'up' if link.up else 'down'} {'held ' if link.held else ''}{faults}")
         if not link.held:
-            for call, frame in self._held.pop((src, dst), ()):
+            for call, frame in self._held.pop((src, dst), {}).values():
                 self._send_through_tap(call, frame, link.tap or NONE)
 
 

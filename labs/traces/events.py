@@ -121,10 +121,11 @@ def read(path: Path) -> tuple[Header, list[Event]]:
     header = _decode(path, 1, lines[0], msgspec.json.Decoder(Header))
     if header.trace != VERSION:
         raise Unreadable(f"{path}: expected a trace of version {VERSION}, got version {header.trace}")
-    return header, list(_events(path, lines[1:]))
+    return header, list(read_lines(path, lines[1:]))
 
 
-def _events(path: Path, lines: list[bytes]) -> Iterator[Event]:
+def read_lines(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events in the lines after the first. Raises `Unreadable`."""
     decoder = msgspec.json.Decoder(Event)
     for number, line in enumerate(lines, 2):
         yield _decode(path, number, line, decoder)

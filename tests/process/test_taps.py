@@ -11,6 +11,7 @@ from toy_lab.messages import Add, Echo, Numbers, Send
 
 from common import links
 from common.wire import LOST, FrameReader, ResponseFrame, decode_frame, encode_notification, encode_request
+from labs.cluster import Held
 from labs.faults import EVIL, NONE, UNRELIABLE, Faults
 from labs.process.cluster import ProcessCluster
 from labs.process.taps import FOLDER
@@ -142,6 +143,28 @@ def test_a_held_request_arrives_when_it_is_released(play: Play) -> None:
         cluster.release("a", "b")
         assert await sent == ["1", "3", "6"]
         assert await arrived(cluster) == [1, 2, 3]
+
+    play(scenario)
+
+
+def test_held_requests_are_delivered_and_dropped_one_by_one(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await start(cluster)
+        cluster.hold("a", "b")
+        sent = cluster.spawn(send(cluster, 1, 2, 4))
+        await cluster.until(lambda: len(cluster.held("a", "b")) == 3, SOON, "the requests at the tap")
+        assert cluster.held("a", "b") == [Held(1, "Add", "1"), Held(2, "Add", "2"), Held(3, "Add", "4")]
+        cluster.deliver("a", "b", 3)
+        await cluster.until(lambda: arrived(cluster), SOON, "the request at b")
+        cluster.drop("a", "b", 1)
+        assert await arrived(cluster) == [4]
+        with pytest.raises(ValueError, match=r"held from a to b \(2\), got 3"):
+            cluster.deliver("a", "b", 3)
+        cluster.release("a", "b")
+        assert await sent == [failed(LOST), "6", "4"]
+        with pytest.raises(ValueError, match=r"held from a to b \(none is\), got 2"):
+            cluster.drop("a", "b", 2)
+        assert cluster.requests("a", "b") == 3
 
     play(scenario)
 

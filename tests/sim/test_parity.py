@@ -86,11 +86,24 @@ async def script(cluster: Cluster) -> list[object]:
     await ask_b(8, timeout=1.0)
     cluster.release("a", "b")
     await ask_b(10)
+    cluster.hold("a", "b")
+    relayed: list[asyncio.Task[object]] = []
+    for text in ["x", "y"]:
+        relayed.append(cluster.spawn(told(cluster.call("a", Relay("b", text, timeout=60)))))
+        await cluster.until(lambda: len(cluster.held("a", "b")) == len(relayed), 60.0, "what was sent to be held")
+    heard.extend((each.number, each.method, each.params) for each in cluster.held("a", "b"))
+    first, second = (each.number for each in cluster.held("a", "b"))
+    cluster.deliver("a", "b", second)
+    cluster.drop("a", "b", first)
+    with pytest.raises(ValueError, match="held from a to b"):
+        cluster.deliver("a", "b", first)
+    await hear(*relayed)
+    cluster.release("a", "b")
     cluster.pause("b")
     await hear(cluster.call("a", Relay("b", "x", timeout=1.0)), cluster.call("b", Count(), timeout=0.1))
     heard.append(cluster.running("b"))
     cluster.resume("b")
-    await ask_b(12)
+    await ask_b(13)
     under_way = [cluster.spawn(told(cluster.call("a", Relay("b", "x", seconds=60)))) for _ in range(3)]
     await cluster.sleep(0.1)
     await cluster.kill("b")
