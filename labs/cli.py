@@ -129,11 +129,39 @@ def new(name: str, folder: Path) -> int:
 
 @lab.command("handout")
 @click.argument("folder", type=EXISTING_FOLDER, metavar="DIR")
-def handout_(folder: Path) -> int:
-    """Make a repository for students in DIR: assignments, skeletons, graded tests and the ./lab command."""
-    from labs import handout
+@click.option("--github", is_flag=True, help="With a workflow that grades each push, for GitHub Classroom.")
+@click.option("--gradescope", is_flag=True, help="Make DIR/autograder.zip for Gradescope instead.")
+@click.option("--lab", multiple=True, metavar="LAB or SUITE", help="What these two grade by.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="What a submission may take there.")
+@click.option("--reference", multiple=True, metavar="LAB", help="A lab whose reference goes into autograder.zip.")
+def handout_(
+    folder: Path,
+    github: bool,
+    gradescope: bool,
+    lab: tuple[str, ...],
+    seconds: float | None,
+    reference: tuple[str, ...],
+) -> int:
+    """Make a repository for students in DIR: assignments, skeletons, graded tests and the ./lab command.
 
+    \b
+    lab handout course                              to be put where students get it
+    lab handout course --github --lab lab1          with .github/workflows/classroom.yml
+    lab handout staff --gradescope --lab lab1       staff/autograder.zip, to be uploaded to Gradescope
+    """
+    from labs import handout
+    from labs.handout import autograders
+
+    if gradescope and github:
+        raise BadUsage("expected --gradescope or --github, got both: the one is for staff, the other for students")
+    if gradescope:
+        click.echo(f"{autograders.gradescope(folder, lab, seconds, reference)} is ready for Gradescope")
+        return PASSED
+    if reference or (not github and (lab or seconds)):
+        raise BadUsage("--lab and --seconds are for --gradescope and --github, --reference is for --gradescope")
     handout.handout(folder)
+    if github:
+        click.echo(f"{autograders.github(folder, lab, seconds)} grades each push")
     click.echo(f"{folder} is ready for students; begin with {folder / 'README.md'}")
     return PASSED
 
@@ -187,6 +215,7 @@ def by_these_means(command: Callable[..., int]) -> Callable[..., int]:
 )
 @by_these_means
 @click.option("--gradescope", type=NEW_FILE, metavar="FILE", help="Gradescope's results of a single submission.")
+@click.option("--github", is_flag=True, help="Tell GitHub Classroom the points of a single submission.")
 def grade(**options: object) -> int:
     """Grade submissions, side by side: folders, archives, or a folder that holds them.
 

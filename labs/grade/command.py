@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labs.confidence import Policy
-from labs.grade import intake, report, unpacking
+from labs.grade import classroom, intake, report, unpacking
 from labs.grade.grader import Grader, Plan, Submission, labs_folder
 from labs.grade.intake import Entry
 from labs.grade.journal import FILE, Journal, Opened, Settings, locked, now
@@ -30,21 +30,28 @@ class Request:
     policy: Policy = "all"
     patience: float = 1.0
     gradescope: Path | None = None
+    """Where Gradescope looks for the results of a single submission."""
+    github: bool = False
+    """Whether this is a step of a workflow that grades a single submission for GitHub Classroom."""
 
 
 def grade(request: Request) -> int:
     """Grades what is not graded yet. Returns the exit status. Raises `BadUsage`."""
-    entries = intake.find(request.sources, request.roster)
+    if request.github:
+        classroom.check()
+    single = request.gradescope is not None or request.github
+    entries = intake.find(request.sources, request.roster, single)
     _make_folder(request.out)
-    if request.gradescope and len(entries) != 1:
-        raise BadUsage(f"--gradescope FILE is for a single submission, got {len(entries)}")
     with locked(request.out):
         journal = Journal(request.out)
         there = [_take_in(entry, request.out) for entry in entries]
         opened = open_folder(journal, request, there)
         grader = Grader(request.out, journal, opened, request.plan, request.gradescope)
         todo = [each for each in there if grader.wants(each)]
-        return grader.run(todo, len(there) - len(todo))
+        status = grader.run(todo, len(there) - len(todo))
+    if request.github and entries[0].id in journal.grades:
+        classroom.write(journal.grades[entries[0].id])
+    return status
 
 
 # --- taking in -------------------------------------------------------------------------------------------------------

@@ -36,9 +36,14 @@ class Entry:
         return f"{plain}-{hashlib.sha256(self.id.encode()).hexdigest()[:8]}".lstrip("-")
 
 
-def find(sources: Sequence[Path], roster: Path | None) -> list[Entry]:
-    """All submissions that are meant, by id. Raises `BadUsage`, with the line where it is about the roster."""
-    handed_in = {entry.id: entry for entry in _unique(_found(sources))}
+def find(sources: Sequence[Path], roster: Path | None, single: bool = False) -> list[Entry]:
+    """All submissions that are meant, by id. Raises `BadUsage`, with the line where it is about the roster.
+
+    With `single` there is one, whatever its folder looks like.
+    """
+    if single and (len(sources) != 1 or roster is not None):
+        raise BadUsage(f"expected a single submission, got {'a roster' if roster else len(sources)}")
+    handed_in = {entry.id: entry for entry in _unique(_found(sources, single))}
     if roster is None:
         entries = list(handed_in.values())
         if not entries:
@@ -66,13 +71,13 @@ def _has_labs(folder: Path) -> bool:
     return (folder / FILE).is_file() or any((folder / package / "roles.py").is_file() for package in PACKAGES)
 
 
-def _found(sources: Iterable[Path]) -> Iterator[Entry]:
+def _found(sources: Iterable[Path], single: bool) -> Iterator[Entry]:
     for source in sources:
         if not source.exists():
             raise BadUsage(f"expected a submission, but there is no {source}")
         if not source.is_dir() and not unpacking.is_archive(source):
             raise BadUsage(f"expected a folder or an archive ({', '.join(unpacking.ENDINGS)}), got {source}")
-        inside = [] if not source.is_dir() or _has_labs(source) else list(_submissions_in(source))
+        inside = [] if single or not source.is_dir() or _has_labs(source) else list(_submissions_in(source))
         for each in inside or [source]:
             name = unpacking.stem(each.absolute())
             yield Entry(name, name, each)

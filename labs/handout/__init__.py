@@ -44,7 +44,7 @@ def new(lab: str, folder: Path) -> Path:
     if target.exists():
         raise BadUsage(f"expected no {package} in {folder} yet, but there is one, and nothing is written over")
     for source, inside in _files(package):
-        _copy(source, target / inside)
+        copy(source, target / inside)
     return target
 
 
@@ -59,8 +59,8 @@ def handout(folder: Path) -> None:
         raise BadUsage(f"expected {folder} to be empty or not there yet, but it holds something")
     root = places.root()
     for name in REPOSITORY:
-        for source in [root / name] if (root / name).is_file() else _all_files(root / name):
-            _copy(source, folder / source.relative_to(root))
+        for source in [root / name] if (root / name).is_file() else all_files(root / name):
+            copy(source, folder / source.relative_to(root))
     for lab in PACKAGES:
         new(lab, folder)
     (folder / "README.md").write_text((Path(__file__).parent / "student.md").read_text())
@@ -79,14 +79,16 @@ def _files(package: str) -> Iterator[tuple[Path, Path]]:
     for pattern in GIVEN:
         yield from ((file, file.relative_to(reference)) for file in sorted(reference.glob(pattern)))
     skeleton = SKELETON / package
-    yield from ((file, file.relative_to(skeleton)) for file in _all_files(skeleton))
+    yield from ((file, file.relative_to(skeleton)) for file in all_files(skeleton))
 
 
-def _all_files(folder: Path) -> list[Path]:
+def all_files(folder: Path) -> list[Path]:
+    """All that is in a folder, but for what Python leaves in it."""
     files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return sorted(files)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """Copies a file, into a folder that may not be there yet."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
