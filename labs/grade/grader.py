@@ -103,7 +103,9 @@ class Grader:
     def wants(self, submission: Submission) -> bool:
         """Whether it has to be graded: it has no grade yet, has changed, or the harness failed with it."""
         grade = self._journal.grades.get(submission.entry.id)
-        return grade is None or grade.digest != submission.digest or grade.outcome == "broken" or not grade.digest
+        if grade is None or grade.digest != submission.digest or grade.outcome == "broken":
+            return True
+        return not submission.digest and (grade.outcome, grade.note) != _without_files(submission)
 
     def run(self, todo: list[Submission], kept: int) -> int:
         """Grades them, and writes all files. `kept` others have their grade already. Returns the exit status."""

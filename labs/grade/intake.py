@@ -31,7 +31,7 @@ class Entry:
     def folder(self) -> str:
         """A name for its files: the id, made into one that every file system takes and that no other id has."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", self.id)[:LONGEST].lstrip(".-")
-        if plain == self.id:
+        if plain and plain == self.id:
             return plain
         return f"{plain}-{hashlib.sha256(self.id.encode()).hexdigest()[:8]}".lstrip("-")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from labs.grade import report, unpacking
 from labs.grade.grader import WIDTH, Grader, Plan, Submission
 from labs.grade.intake import Entry
 from labs.grade.journal import FILE, Journal, locked
@@ -48,10 +49,18 @@ def regrade(again: Again) -> int:
             return PASSED
         old = dict(journal.grades)
         grader = Grader(again.out, journal, journal.opened, again.plan, wanted=wanted, best=again.best)
-        there = [Submission(Entry(name, old[name].name, Path(old[name].source)), old[name].digest) for name in todo]
+        there = [_kept(again.out, old[name]) for name in todo]
         status = grader.run(there, len(old) - len(todo))
         _show_difference(old, journal.grades, todo)
         return status
+
+
+def _kept(out: Path, old: Grade) -> Submission:
+    """A submission as it was taken in, and as it is now: somebody may have mended it by hand. Raises `BadUsage`."""
+    folder = out / report.SUBMISSIONS / old.folder
+    if not folder.is_dir():
+        raise BadUsage(f"the files of {old.id} are gone: there is no {folder}")
+    return Submission(Entry(old.id, old.name, Path(old.source)), unpacking.digest(folder))
 
 
 def _chosen(journal: Journal, again: Again) -> dict[str, set[str]]:

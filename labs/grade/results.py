@@ -163,7 +163,7 @@ def merged(old: Grade, new: Grade, best: bool = False, note_before: bool = True)
     tests = []
     for test in old.tests:
         other = fresh.get(test.id)
-        before = test.points if note_before and other else None
+        before = (test.points if other else None) if note_before else test.before
         chosen = test if other is None or (best and test.points > other.points) else other
         tests.append(msgspec.structs.replace(chosen, before=before))
     told = new if new.outcome != "graded" or all(test.ran for test in tests) else old

@@ -70,7 +70,7 @@ def _files(package: str) -> Iterator[tuple[Path, Path]]:
     """What a starting point is made of: each file, and where in the package it goes."""
     if package == TUTORIAL.package:
         start = places.tutorial_folder() / "start" / package
-        yield from ((file, file.relative_to(start)) for file in _all_files(start))
+        yield from ((file, file.relative_to(start)) for file in all_files(start))
         for pattern in TEXTS:
             tutorial = places.tutorial_folder()
             yield from ((file, file.relative_to(tutorial)) for file in sorted(tutorial.glob(pattern)))
