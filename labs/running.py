@@ -207,6 +207,7 @@ class Runner:
         complaint = ""
         try:
             async with watch, cluster:
+                watch.used = lambda: cluster.processors.seconds
                 try:
                     await self._bounded(item, cluster)
                     _judge(cluster)
@@ -240,6 +241,8 @@ class Runner:
             return "error"
         else:
             return "passed"
+        if blame := watch.blame():
+            failure.message += f"\n{blame}"
         if complaint:
             failure.message = f"the machine was too busy to tell: {complaint}.\nWhat came was this: {failure.message}"
         return "inconclusive" if complaint else "failed"

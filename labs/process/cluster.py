@@ -29,8 +29,10 @@ from labs.faults import NONE
 from labs.process import logs, system
 from labs.process.processes import Keeper, Process
 from labs.process.taps import Tap
-from labs.sandbox import files
+from labs.sandbox import files, usage
 from labs.sandbox.gate import Gate, listens
+from labs.sandbox.limits import Limits
+from labs.sandbox.usage import Processors
 from labs.traces.bodies import MOST, cut_text
 from labs.traces.events import Event
 from labs.traces.recorder import Recorder
@@ -72,6 +74,8 @@ class Server:
         self.gate: Gate | None = None
         """What it has to pass to connect to anybody, in the sandbox."""
         self.paused = False
+        self.left_out = 0
+        """Bytes that were taken out of its log."""
 
 
 class ProcessCluster(Cluster):
@@ -109,6 +113,10 @@ class ProcessCluster(Cluster):
         self._followers: dict[str, logs.Follower] = {}
         self._linked: dict[tuple[str, str], links.Endpoint] = {}
         """Where the files lead that were made for links, in the sandbox."""
+        self.processors = Processors()
+        """How long the servers kept processors busy, in the sandbox."""
+        self._stopped = ""
+        """Why a server was stopped that used too much."""
         self._caring: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,8 +133,9 @@ class ProcessCluster(Cluster):
 
         Raises `AssertionError` if a process is still there.
         """
-        if self._caring is not None:
-            self._caring.cancel()
+        caring, self._caring = self._caring, None
+        if caring is not None:
+            caring.cancel()
         try:
             await self._keeper.end(self.net)
         finally:
@@ -143,6 +152,8 @@ class ProcessCluster(Cluster):
             shutil.rmtree(self.net, ignore_errors=True)
             if self._is_temporary:
                 shutil.rmtree(self._root, ignore_errors=True)
+        if caring is not None and caring.done() and not caring.cancelled():
+            caring.result()  # it never ends by itself, except by a mistake of ours
         for name in self.names:
             assert not self.running(name), f"{name} is still there after SIGKILL"
 
@@ -309,6 +320,8 @@ class ProcessCluster(Cluster):
         return process.pid
 
     def check(self) -> None:
+        if self._stopped:
+            raise ServerStopped(self._stopped)
         for name, server in self._servers.items():
             process = server.process
             if process is not None and process.how is not None and not process.killed:
@@ -369,12 +382,36 @@ class ProcessCluster(Cluster):
             began = self.now()
             for name, server in self._servers.items():
                 self._follow(name)
-                if logs.shorten(self._log_file(name)):
+                left_out = logs.shorten(self._log_file(name))
+                if left_out:
                     self._followers[name].skip()
-                if server.gate is not None and server.process is not None and server.endpoint is not None:
-                    server.gate.end_outlived(system.tree(server.process.pid), server.endpoint.port)
+                    server.left_out += left_out
             if self.recorder is not None:
                 self.recorder.flush(began)
+            if self._keeper.sandbox is not None:
+                await self._guard(self._keeper.sandbox.limits)
+
+    async def _guard(self, limits: Limits) -> None:
+        """One look at what servers in the sandbox do and use. The one that uses too much is stopped."""
+        used: dict[str, usage.Usage] = {}
+        everybody: list[int] = []
+        for name, server in self._servers.items():
+            if server.process is None or server.process.how is not None:
+                continue
+            tree = system.tree(server.process.pid, limits.processes)
+            everybody += tree
+            if server.gate is not None and server.endpoint is not None:
+                server.gate.end_outlived(tree, server.endpoint.port)
+            written = server.left_out + self._log_file(name).stat().st_size
+            used[name] = usage.of_processes(tree, self.net / name, limits)._replace(output=written)
+        if self.processors.look(everybody):
+            usage.make_way(everybody)
+        too_much = usage.excess(used, limits)
+        if too_much is not None:
+            name, why = too_much
+            self._stopped = self._stopped or f"{name} ({self._servers[name].role}) was stopped by the sandbox: {why}."
+            self._mark(name, f"stopped by the sandbox: {why}")
+            await self.kill(name)
 
     def _mark(self, name: str, event: str) -> None:
         with self._log_file(name).open("a") as log:

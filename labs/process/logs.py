@@ -72,17 +72,17 @@ class Follower:
         self._place, self._rest = self._log.stat().st_size, ""
 
 
-def shorten(log: Path) -> bool:
-    """Takes the middle out of a log that is too long, and says so in its place. Whether it was too long.
+def shorten(log: Path) -> int:
+    """Takes the middle out of a log that is too long, and says so in its place. Returns how many bytes it took out.
 
     Its server goes on writing to the same file: it appends, so what it writes comes after the note.
     """
     try:
         size = log.stat().st_size
     except FileNotFoundError:
-        return False
+        return 0
     if size <= MOST_BYTES:
-        return False
+        return 0
     with log.open("rb+") as file:
         file.seek(size - KEPT_END)
         end = file.read(KEPT_END).partition(b"\n")[2]
@@ -91,4 +91,4 @@ def shorten(log: Path) -> bool:
     note = f"\n--- {left_out} bytes were left out here: a log has at most {MOST_BYTES // 1024**2} MiB\n"
     with open(log, "ab") as file:
         file.write(note.encode() + end)
-    return True
+    return left_out

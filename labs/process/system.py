@@ -51,11 +51,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all its descendants."""
+def tree(pid: int, enough: int = sys.maxsize) -> list[int]:
+    """A process and all its descendants, or some of them as soon as these are more than `enough`."""
     found = [pid]
     for each in found:
         found += children(each)
+        if len(found) > enough:
+            break
     return found
 
 

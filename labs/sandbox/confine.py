@@ -124,11 +124,10 @@ def _live(plan: Plan, place: Place, body: Callable[[], NoReturn], keeper: socket
             own_proc = [Path("/proc")] if "processes" in plan.layers else []
             landlock.restrict([*map(Path, plan.readable), *own_proc], [place.folder], DEVICES)
         _limit(plan.limits, place.user)
-        if place.user is not None:
-            users.become(place.user)
-        if "privileges" in plan.layers:
-            kernel.drop_capabilities()
+        _become_nobody(plan, place.user)
         os.environ.update(HOME=str(place.folder), TMPDIR=str(place.folder))
+        if "processes" not in plan.layers:
+            system.become_subreaper()  # nothing that it starts is lost
         system.die_with_parent(0 if "processes" in plan.layers else parent)  # seen from there, it has no parent
         listener = seccomp.install(ask="links" in plan.layers) if "calls" in plan.layers else None
         # If the keeper has died in the meantime, this is our end as well.
@@ -146,6 +145,21 @@ def _live(plan: Plan, place: Place, body: Callable[[], NoReturn], keeper: socket
     finally:
         sys.stderr.flush()
         os._exit(1)
+
+
+def _become_nobody(plan: Plan, user: int | None) -> None:
+    """Changes the user, and gives up what root may do.
+
+    What the other user may read is not a matter of who may read which file on this machine, but of Landlock alone:
+    Python may be in a folder of root's, and a submission in one that is closed to others.
+    """
+    kept = [kernel.CAP_DAC_READ_SEARCH] if user is not None and "landlock" in plan.layers else []
+    if "privileges" in plan.layers:
+        kernel.bar_capabilities(*kept)
+    if user is not None:
+        users.become(user)
+    if "privileges" in plan.layers:
+        kernel.keep_capabilities(*kept)
 
 
 def _limit(limits: Limits, user: int | None) -> None:

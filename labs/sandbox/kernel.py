@@ -17,6 +17,9 @@ PR_SET_DUMPABLE: Final = 4
 PR_CAPBSET_DROP: Final = 24
 PR_SET_SECUREBITS: Final = 28
 PR_SET_NO_NEW_PRIVS: Final = 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CAP_DAC_READ_SEARCH: Final = 2
+"""To read, and to pass through, whatever the permissions of files and folders say."""
 
 NO_ROOT_BITS: Final = 0b1111
 """Securebits, locked: being root gives no capability, neither at exec nor by a change of the user."""
@@ -89,13 +92,23 @@ class _Capabilities(ctypes.Structure):
     _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
 
 
-def drop_capabilities() -> None:
-    """From now on this process may do no more than an ordinary user, whoever it is, for ever."""
+def bar_capabilities(*kept: int) -> None:
+    """From now on nothing gives this process a capability, except these: not being root, and no program.
+
+    Nor does a change of the user take one away.
+    """
     try:
         prctl(PR_SET_SECUREBITS, NO_ROOT_BITS)
-        for capability in range(LAST_CAPABILITY + 1):
+        for capability in (each for each in range(LAST_CAPABILITY + 1) if each not in kept):
             prctl(PR_CAPBSET_DROP, capability)
     except OSError:
-        pass  # there are not so many, or there is none that it could drop
-    none = (_Capabilities * 2)()
-    syscall(numbers().capset, ctypes.byref(_Header(CAPABILITY_VERSION, 0)), none)
+        pass  # there are not so many, or it is no root
+
+
+def keep_capabilities(*kept: int) -> None:
+    """Gives up all capabilities but these, which the programs that it starts have as well."""
+    mask = sum(1 << capability for capability in kept)
+    held = (_Capabilities * 2)(_Capabilities(mask, mask, mask))
+    syscall(numbers().capset, ctypes.byref(_Header(CAPABILITY_VERSION, 0)), held)
+    for capability in kept:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)

@@ -41,7 +41,10 @@ class Sandbox(msgspec.Struct, frozen=True):
     @classmethod
     def prepare(cls, limits: Limits, run: Path, folders: Iterable[Path]) -> Self:
         """Tries what this machine has. `run` is the run's folder, not yet made; `folders` hold the servers' code."""
-        return cls([_given(layer, run, folders) for layer in layers.probe()], limits)
+        found = layers.probe()
+        if not all(layer.works for layer in found if layer.name in ("landlock", "privileges")):
+            found = [_given(layer, run, folders) for layer in found]
+        return cls(found, limits)
 
     def enter(self) -> None:
         """Puts this process, and all that it starts from now on, into the part of the sandbox that all servers share.
@@ -77,10 +80,10 @@ class Sandbox(msgspec.Struct, frozen=True):
 
 
 def _given(layer: Layer, run: Path, folders: Iterable[Path]) -> Layer:
-    """A layer in the light of where this run's folders are."""
+    """A layer in the light of where this run's folders are, where other users have to be able to read them."""
     if layer.name == "user" and layer.works:
         code = (users.closed_to_others(folder) for folder in (*folders, packages_folder() / "common"))
-        closed = next(filter(None, (users.closed_way(run), users.closed_way(Path(sys.prefix)), *code)), None)
+        closed = next(filter(None, (users.closed_way(run), users.closed_way(Path(os.__file__)), *code)), None)
         if closed is not None:
             return Layer("user", False, f"{closed} is closed to other users")
     return layer
