@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -11,10 +12,14 @@ from rich.text import Text
 from labs.debugging.player import WorkerPlayer
 from labs.debugging.session import Refused, Session
 from labs.debugging.shell import Shell
-from labs.places import command, short
+from labs.places import command, runs_folder, short
 from labs.running import GradedItem, parse_traceback
 from labs.schedules import VERSION, Schedule, find_test, path_of
+from labs.traces.words import visible
 from labs.usage import FAILED, PASSED, BadUsage
+
+HISTORY: Final = ".debug-history"
+"""Among the runs: what was typed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,8 @@ def _introduce(console: Console, subject: Subject, session: Session) -> None:
         )
     )
     message, _ = parse_traceback(outcome.message)
-    if message:
-        console.print(Text(message, "red"))
+    for line in message.splitlines():
+        console.print(Text(visible(line), "red"))
     console.print(Text("`help` says what can be done here", "dim"))
 
 
@@ -125,6 +130,7 @@ def _typed(shell: Shell) -> Iterator[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import Completer, Completion
     from prompt_toolkit.document import Document
+    from prompt_toolkit.history import FileHistory
 
     class Words(Completer):
         """Commands first; then names of servers, and what else a command takes."""
@@ -136,7 +142,9 @@ def _typed(shell: Shell) -> Iterator[str]:
                 if known.startswith(begun):
                     yield Completion(known, -len(begun))
 
-    prompt: PromptSession[str] = PromptSession(completer=Words(), complete_while_typing=False)
+    runs_folder().mkdir(parents=True, exist_ok=True)
+    history = FileHistory(str(runs_folder() / HISTORY))
+    prompt: PromptSession[str] = PromptSession(history=history, completer=Words(), complete_while_typing=False)
     while True:
         try:
             yield prompt.prompt(shell.prompt)

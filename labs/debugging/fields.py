@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from labs.debugging.messages import Field
+from labs.traces.words import visible
 
 WIDTH: Final = 90
 """Characters of a value on one line."""
@@ -43,7 +44,7 @@ def fields_of(handlers: Mapping[Any, Any], skipped: tuple[type, ...]) -> list[Fi
         lines += walk.lines(name if len(roots) > 1 else "", root, 0)
     if len(lines) > LINES:
         lines = [*lines[:LINES], Field("…", f"{len(lines) - LINES} more")]
-    return lines
+    return [Field(visible(path), visible(value)) for path, value in lines]
 
 
 class _Walk:

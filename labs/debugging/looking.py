@@ -17,6 +17,7 @@ from labs.sim.errors import is_own_code
 from labs.sim.loop import OWNER, SimHandle, all_tasks
 from labs.sim.network import Call, Network, Process, SimHost
 from labs.stuck import cuts
+from labs.traces.words import visible
 
 LOG_LINES: Final = 30
 """Of each server: the last ones."""
@@ -46,7 +47,8 @@ def look_into(cluster: SimCluster, chosen: Chosen) -> Look:
 def _server(cluster: SimCluster, name: str) -> ServerLook:
     process = cluster.network.processes.get(name)
     snapshot = cluster.look_into(name)
-    look = ServerLook(name, cluster._started[name][0], snapshot.state, log=cluster.log(name).splitlines()[-LOG_LINES:])
+    lines = cluster.log(name).splitlines()[-LOG_LINES:]
+    look = ServerLook(name, cluster._started[name][0], snapshot.state, log=[visible(line) for line in lines])
     if process is not None and process.alive:
         if process.handlers is not None:
             look.fields = fields_of(process.handlers, (SimHost, Process, Network))
@@ -120,7 +122,7 @@ def _flights(handles: Iterable[tuple[float, SimHandle, bool]], chosen: Chosen) -
 
 def _held(cluster: SimCluster) -> Iterator[Flight]:
     for (src, dst), calls in cluster.network._held.items():
-        for call, _ in calls:
+        for call, _ in calls.values():
             yield Flight(
                 call.id,
                 "request",

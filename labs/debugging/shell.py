@@ -15,6 +15,7 @@ from labs.debugging.messages import Flight, ServerLook, TaskLook
 from labs.debugging.session import Difference, Refused, Session, differences, labelled, server_in
 from labs.debugging.timeline import Moment, Timeline, Wanted, is_fault, is_operation, message_to
 from labs.schedules import describe
+from labs.traces.words import visible
 
 AROUND: Final = 5
 """Moments before and after this one that `events` shows."""
@@ -219,7 +220,8 @@ class Shell:
             self.console.print(Text("the end: the test passes", "bold green"))
         else:
             self.console.print(Text(f"the end: {outcome.status}", "bold red"))
-            self.console.print(Text(outcome.message.rstrip(), "red"))
+            for line in outcome.message.splitlines():
+                self.console.print(Text(visible(line), "red"))
 
     def _moment(self, at: int, moment: Moment, here: bool = False, timeline: Timeline | None = None) -> None:
         for number, event in enumerate(moment.events):

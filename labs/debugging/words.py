@@ -1,15 +1,13 @@
 """Events in words: one line for each."""
 
-import json
-import re
-from typing import Any, Final
+from typing import Final
 
 from labs.traces.events import Event
+from labs.traces.words import content, said, visible
 
 LONG: Final = 100
-"""Characters of a body that are shown."""
+"""Characters of a message that are shown."""
 
-_NAME: Final = re.compile(r"[A-Z]\w*")
 _VERBS: Final = {
     "serve": "serves",
     "kill": "is killed",
@@ -20,8 +18,12 @@ _VERBS: Final = {
 
 def in_words(event: Event, asked: Event | None = None, answered: Event | None = None) -> str:
     """An event. Of a message's later events, `asked` is the request's and `answered` the reply's."""
+    return visible(_in_words(event, asked, answered))
+
+
+def _in_words(event: Event, asked: Event | None, answered: Event | None) -> str:
     src, dst = event.src, event.dst
-    request = call_in_words(event if asked is None else asked)
+    request = _request(event if asked is None else asked)
     number = f"  #{event.id}" if event.id and event.kind not in ("call", "answer") else ""
     match event.kind:
         case "start":
@@ -56,10 +58,10 @@ def in_words(event: Event, asked: Event | None = None, answered: Event | None = 
         case "fail":
             return f"{src} learns that {dst} will not answer {request}: {event.text}{number}"
         case "call":
-            return f"{src}: {operation_in_words(event)} is asked for"
+            return f"{src}: {_operation(event)} is asked for"
         case "answer":
-            given = "" if event.body is None else f": {value_in_words(event.body)}"
-            return f"{src}: {operation_in_words(event if asked is None else asked)} is answered{given}"
+            given = "" if event.body is None else f": {_short(said(event.body))}"
+            return f"{src}: {_operation(event if asked is None else asked)} is answered{given}"
         case "log":
             return f"{src} writes: {event.text}"
         case "verdict":
@@ -68,33 +70,19 @@ def in_words(event: Event, asked: Event | None = None, answered: Event | None = 
             return event.text
 
 
-def call_in_words(event: Event) -> str:
-    """A request, such as `Ping("pb-1", 1)`."""
-    if event.kind != "request":
-        return event.method
-    parts = event.body if isinstance(event.body, list) else [] if event.body is None else [event.body]
-    return _short(f"{event.method}({', '.join(map(value_in_words, parts))})")
+def _request(event: Event) -> str:
+    """Such as `Ping(me="pb-1", viewnum=0)`."""
+    return _short(said(content(event), event.method if event.dst else "")) if event.kind == "request" else event.method
 
 
-def operation_in_words(event: Event) -> str:
+def _operation(event: Event) -> str:
     """What a client is asked for, such as `Put("a", "x")`."""
-    body = event.body if event.kind == "call" and isinstance(event.body, dict) else {}
-    return _short(f"{event.method.capitalize()}({', '.join(map(value_in_words, body.values()))})")
-
-
-def value_in_words(value: Any) -> str:
-    """A value; a list that opens with a name, as replies do, as `Value("x")`."""
-    if isinstance(value, list):
-        if value and isinstance(value[0], str) and _NAME.fullmatch(value[0]):
-            return f"{value[0]}({', '.join(map(value_in_words, value[1:]))})"
-        return _short(f"[{', '.join(map(value_in_words, value))}]")
-    if isinstance(value, dict):
-        return _short("{" + ", ".join(f"{key}: {value_in_words(part)}" for key, part in value.items()) + "}")
-    return _short(json.dumps(value, ensure_ascii=False))
+    parts = list(event.body.values()) if event.kind == "call" and isinstance(event.body, dict) else []
+    return _short(said(parts, event.method.capitalize()))
 
 
 def _answer(event: Event) -> str:
-    return _short(f"error {event.text!r}" if event.text else value_in_words(event.body))
+    return _short(f"the error {event.text!r}" if event.text else said(content(event)))
 
 
 def _short(text: str) -> str:

@@ -39,11 +39,14 @@ def test_what_happens_at_one_time_is_one_moment() -> None:
     run = timeline(RUN)
     assert [moment.time for moment in run.moments] == [0.0, 0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6]
     assert [run.words(event) for event in run.moments[3].events] == [
-        'pb-1 > vs: Ping("pb-1", 0) arrives  #1',
+        'pb-1 > vs: Ping(me="pb-1", viewnum=0) arrives  #1',
         "vs writes: view 1",
-        'vs > pb-1: [1, "pb-1", ""] sets out, the reply to Ping("pb-1", 0)  #1',
+        'vs > pb-1: View(viewnum=1, primary="pb-1", backup="") sets out, the reply to Ping(me="pb-1", viewnum=0)  #1',
     ]
-    assert run.words(run.moments[5].events[0]) == 'vs > pb-1: [1, "pb-1", ""] arrives, the reply to Ping("pb-1", 0)  #1'
+    assert (
+        run.words(run.moments[5].events[0])
+        == 'vs > pb-1: View(viewnum=1, primary="pb-1", backup="") arrives, the reply to Ping(me="pb-1", viewnum=0)  #1'
+    )
     assert run.words(run.moments[7].events[0]) == 'ck-1: Get("a") is answered: "x"'
     assert (run.time(0), run.at(0)) == (-1.0, None)
 
