@@ -25,7 +25,10 @@ const GROUP_OF = Object.fromEntries(Object.entries(GROUPS).flatMap(([group, kind
 export const groupOf = (kind) => GROUP_OF[kind] ?? "note";
 
 /** How a message ended. */
-export const OK = 0, LOST = 1, FAILED = 2, PENDING = 3;
+export const OK = 0;
+export const LOST = 1;
+export const FAILED = 2;
+export const PENDING = 3;
 
 const AT_DESTINATION = new Set([CODE.arrive, CODE.reply]);
 const NOWHERE = new Set([CODE.cut, CODE.join, CODE.tap, CODE.hold, CODE.release, CODE["lose request"],
