@@ -514,6 +514,19 @@ def recheck(run: str, json: bool, steps: int) -> int:
     return judge_run(run, json, steps)
 
 
+@lab.command()
+@click.argument("run", metavar="[RUN or FILE]", default="latest")
+@click.option("--open/--no-open", "opens", default=True, help="Whether a browser shows it, where there is a screen.")
+def show(run: str, opens: bool) -> int:
+    """Make the report of a run, and open it in a browser: what failed, with a picture of what happened.
+
+    RUN is its folder, or its name in `runs`; without one, the latest. FILE is a single trace.
+    """
+    from labs.report import showing
+
+    return showing.show(run, opens)
+
+
 def main() -> NoReturn:
     """The command. Whatever is wrong with how it was called is said in one line."""
     try:

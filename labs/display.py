@@ -6,6 +6,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -48,9 +49,17 @@ class Terminal(Console):
 class Reporter:
     """Collects what the tests tell, and shows it."""
 
-    def __init__(self, console: Console, heading: str, expected: dict[str, Attempt]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        heading: str,
+        expected: dict[str, Attempt],
+        report: "Callable[[Reporter], Path | None]",
+    ) -> None:
+        """`report` writes the report, if there is anything to report, and says where."""
         self.console = console
         self.heading = heading
+        self._report = report
         self._expected = expected
         """What is known beforehand of each pytest item, by its id, in the order of their files."""
         self.folder = Path()
@@ -174,6 +183,10 @@ class Reporter:
         """One entry a test."""
         return [summarise(attempts) for attempts in self._tests()]
 
+    def attempts(self) -> list[Attempt]:
+        """What each finished pytest item told, in the order of their files."""
+        return [attempt for attempts in self._tests() for attempt in attempts]
+
     def _tests(self) -> list[list[Attempt]]:
         """The attempts at each test, in the order of their files."""
         return by_test(self._attempts[nodeid] for nodeid in self._expected if nodeid in self._attempts)
@@ -189,6 +202,9 @@ class Reporter:
             self.console.print(
                 Panel(Text(problem), title="outside of the tests", border_style="red", title_align="left")
             )
+        report = self._report(self)
+        if report is not None:
+            self.console.print(Text(f"report  {short(report)}", "bold"), soft_wrap=True)
         counts = _counts([summarise(attempts).status for attempts in tests])
         took = f"{' in' if counts else 'after'} {time.monotonic() - self._started:.1f} s; files in {short(self.folder)}"
         stopped = ("interrupted: ", "red") if self.interrupted else ""

@@ -13,7 +13,8 @@ from labs.history import Operation
 from labs.linearizability import Verdict, by_key, check, legal_prefix
 from labs.linearizability.reading import BadLine, line_numbers, read
 from labs.linearizability.words import describe, identity
-from labs.places import runs_folder, short
+from labs.places import short
+from labs.runs import find_run
 from labs.usage import FAILED, INCONCLUSIVE, PASSED, BadUsage
 
 VERSION: Final = 1
@@ -43,9 +44,7 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int) -> int:
 
 def judge_run(run: str, json: bool, steps: int) -> int:
     """Judges all histories that a run has kept. Returns the exit status. Raises `BadUsage`."""
-    folder = next((each for each in (Path(run), runs_folder() / run) if each.is_dir()), None)
-    if folder is None:
-        raise BadUsage(f"expected the folder of a run, or its name in {short(runs_folder())}, got {run}")
+    folder = find_run(run)
     files = sorted(file for file in folder.resolve().rglob(HISTORY) if file.stat().st_size)
     if not files:
         raise BadUsage(f"there is no {HISTORY} in {short(folder)}: none of its tests asked clerks for anything")

@@ -11,6 +11,8 @@ from labs.confidence import Decision, Policy, Tally, interval, judge
 
 Status = Literal["passed", "failed", "error", "skipped", "inconclusive"]
 
+RESULT: Final = "result.json"
+"""The file in a run's folder that holds what `--json` writes."""
 ATTEMPTS: Final = "attempts.jsonl"
 """The file in a run's folder that tells what each finished pytest item told, a line each, while the run goes on."""
 VERSION: Final = 1

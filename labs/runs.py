@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from labs.places import runs_folder
+from labs.places import runs_folder, short
+from labs.usage import BadUsage
 
 KEPT: Final = 20
 """Runs whose folders stay, the newest ones."""
@@ -49,6 +50,14 @@ class Run(NamedTuple):
             draft.symlink_to(self.folder.name)
             draft.replace(self.folder.parent / "latest")
             prune(self.folder.parent)
+
+
+def find_run(name: str) -> Path:
+    """The folder of a run, by its path or by its name in `runs`. Raises `BadUsage`."""
+    for folder in (Path(name), runs_folder() / name):
+        if folder.is_dir():
+            return folder
+    raise BadUsage(f"expected the folder of a run, or its name in {short(runs_folder())}, got {name}")
 
 
 def prune(folder: Path) -> None:

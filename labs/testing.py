@@ -5,6 +5,7 @@ import re
 import sys
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,13 +17,11 @@ from labs.confidence import Policy
 from labs.display import Reporter, Terminal
 from labs.places import root, runs_folder, tests_of
 from labs.plugin import blank_attempt
-from labs.results import VERSION, Attempt, RunResult, TestResult
+from labs.results import RESULT, VERSION, Attempt, RunResult, TestResult
 from labs.submission import check_offered, packages
 from labs.suites import SUITES, TUTORIAL, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
 
-RESULT: Final = "result.json"
-"""The file in a run's folder that holds what `--json` writes."""
 _SUITE: Final = re.compile(r"""^SUITE = ["'](\w+)["']$""", re.MULTILINE)
 """How a file of graded tests says to which suite it belongs."""
 WIDTH: Final = 100
@@ -66,10 +65,20 @@ def run(request: Request) -> int:
     # While a test runs, pytest keeps standard output to itself. What a person sees goes past it.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as terminal:
         width = None if terminal.isatty() else WIDTH
-        reporter = Reporter(Terminal(file=terminal, width=width), heading, expected)
+        report = partial(_report, request, lab)
+        reporter = Reporter(Terminal(file=terminal, width=width), heading, expected, report)
         code = pytest.main(_arguments(request, files, workers), plugins=[reporter])
     results = reporter.results()
-    found = RunResult(
+    found = _summary(request, lab, results)
+    for file in filter(None, (reporter.folder / RESULT, request.json)):
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    if reporter.interrupted:
+        return INTERRUPTED
+    return FAILED if reporter.problems else _status(results, code)
+
+
+def _summary(request: Request, lab: str, results: list[TestResult]) -> RunResult:
+    return RunResult(
         version=VERSION,
         lab=lab,
         submission=str(request.submission) if request.submission else None,
@@ -78,11 +87,22 @@ def run(request: Request) -> int:
         max_points=sum(result.max_points for result in results),
         tests=results,
     )
-    for file in filter(None, (reporter.folder / RESULT, request.json)):
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-    if reporter.interrupted:
-        return INTERRUPTED
-    return FAILED if reporter.problems else _status(results, code)
+
+
+def _report(request: Request, lab: str, reporter: Reporter) -> Path | None:
+    """Writes the page that shows what failed, if something did."""
+    attempts = reporter.attempts()
+    if not any(attempt.failure for attempt in attempts):
+        return None
+    from labs.report.gathering import run_of
+    from labs.report.showing import FILE, write
+
+    run = run_of(reporter.folder.resolve(), _summary(request, lab, reporter.results()), attempts)
+    try:
+        return write(reporter.folder / FILE, run)
+    except BadUsage as error:  # the disk is full, say: the verdicts are worth more than their picture
+        reporter.problems.append(str(error))
+        return None
 
 
 def catalogue(targets: tuple[str, ...], keyword: str | None = None) -> list[Attempt]:

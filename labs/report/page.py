@@ -5,6 +5,7 @@ Traces lie in it compressed, as text that holds no markup. Whatever a submission
 
 import gzip
 import re
+import shlex
 from base64 import b64encode
 from collections.abc import Iterable
 from importlib.resources import files
@@ -13,17 +14,22 @@ from typing import Final
 import msgspec
 
 from labs.page import document, text
+from labs.places import command, short
 from labs.report.columns import columns
 from labs.report.gathering import Run, Scene
 from labs.results import TestResult
+from labs.traces import events
+from labs.traces.events import Event, Header
 
 MODULES: Final = ("dom", "model", "painter", "list", "details", "diagram", "report")
 """The parts of the script, each after those that it imports."""
 STYLES: Final = ("diagram", "report")
 MOST: Final = 48 * 1024**2
-"""Characters that all traces of a page take at most. The failures come first."""
+"""Bytes of all traces that go into a page at most, as they lie on disk. The failures come first."""
+MOST_PASSED: Final = 8 * 1024**2
+"""The same, of runs that passed."""
 COMPRESSION: Final = 6
-SIGNS: Final = {"passed": "✓", "failed": "✗", "error": "✗", "inconclusive": "?", "skipped": "–"}
+SIGNS: Final = {"passed": "✓", "failed": "✗", "error": "✗", "inconclusive": "?", "skipped": "·"}
 
 _IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:const|class|function) (\w+))", re.MULTILINE)
@@ -32,7 +38,13 @@ _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:const|class|function) (\w
 def page(run: Run) -> str:
     """The whole page."""
     data: list[str] = []
-    sections = [_scene(number, scene, data) for number, scene in enumerate(run.scenes)]
+    room = MOST
+    sections = []
+    for number, scene in enumerate(run.scenes):
+        size = scene.trace.stat().st_size if scene.trace else 0
+        fits = size <= (room if scene.failure else min(room, room - MOST + MOST_PASSED))
+        room -= size if fits else 0
+        sections.append(_scene(number, scene, data, fits))
     title = f"{run.result.lab}: {run.name}" if run.result else run.name
     body = f"<header><h1>{text(title)}</h1>{_tools()}</header><main>{_overview(run)}{''.join(sections)}</main>"
     return document(f"Report of {title}", body + "".join(data), _styles(), _script())
@@ -83,7 +95,9 @@ def _summary(run: Run) -> str:
         return ""
     result = run.result
     of = f"the submission {text(result.submission)}" if result.submission else "the reference"
-    world = {"process": "real processes", "sim": "the simulation", "both": "both worlds"}.get(result.world, result.world)
+    world = {"process": "real processes", "sim": "the simulation", "both": "both worlds"}.get(
+        result.world, result.world
+    )
     counts = ", ".join(
         f"{SIGNS[status]} {count} {status}"
         for status in SIGNS
@@ -119,7 +133,9 @@ def _tests(run: Run) -> str:
         places.setdefault(f"{scene.suite} {scene.title}", number)
     rows = "".join(_row(test, places.get(f"{test.suite} {test.title}")) for test in run.tests)
     heads = "<th>test</th><th>suite</th><th>verdict</th><th>points</th><th>runs</th><th>failed seeds</th><th>s</th>"
-    return f'<h2>All tests</h2><div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return (
+        f'<h2>All tests</h2><div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def _row(test: TestResult, scene: int | None) -> str:
@@ -136,7 +152,7 @@ def _row(test: TestResult, scene: int | None) -> str:
 # --- one failure -----------------------------------------------------------------------------------------------------
 
 
-def _scene(number: int, scene: Scene, data: list[str]) -> str:
+def _scene(number: int, scene: Scene, data: list[str], fits: bool) -> str:
     """A failure with its picture. The picture's trace is added to `data`."""
     failure = scene.failure
     parts = [f"<h2>{text(_name(scene))}</h2>"]
@@ -145,40 +161,40 @@ def _scene(number: int, scene: Scene, data: list[str]) -> str:
         if failure.where:
             parts.append(f'<p class="where"><code>{text(failure.where)}</code></p>')
         commands = [("replay", failure.replay), ("shrink", failure.shrink)]
-        parts += [_command(name, command) for name, command in commands if command]
-    parts.append(_picture(number, scene, data))
+        parts += [_command(name, line) for name, line in commands if line]
+    parts.append(_picture(number, scene, data, fits))
     if scene.stuck:
         told = text(scene.stuck, lines=True)
         parts.append(f"<details open><summary>Who waited for whom</summary><pre>{told}</pre></details>")
     if failure and failure.logs:
-        logs = "".join(f"<h3>{text(name)} wrote</h3><pre>{text(log, lines=True)}</pre>" for name, log in failure.logs.items())
+        logs = "".join(
+            f"<h3>{text(name)} wrote</h3><pre>{text(log, lines=True)}</pre>" for name, log in failure.logs.items()
+        )
         parts.append(f"<details><summary>The end of each log</summary>{logs}</details>")
     if failure:
         parts.append(f'<p class="files">files: <code>{text(failure.folder)}</code></p>')
     return f'<section id="scene-{number}" class="view scene">{"".join(parts)}</section>'
 
 
-def _command(name: str, command: str) -> str:
+def _command(name: str, line: str) -> str:
     button = f'<button type="button" class="copy" aria-label="copy the command: {name}">copy</button>'
-    return f'<p class="command"><span>{name}</span><code>{text(command)}</code>{button}</p>'
+    return f'<p class="command"><span>{name}</span><code>{text(line)}</code>{button}</p>'
 
 
-def _picture(number: int, scene: Scene, data: list[str]) -> str:
+def _picture(number: int, scene: Scene, data: list[str], fits: bool) -> str:
     if scene.trace is None:
         return '<p class="none">There is no trace of this run, so there is no picture of it.</p>'
-    if not scene.events:
-        scene.load()
-    if scene.header is None:
-        return f'<p class="none">The trace cannot be shown: {text(scene.unreadable)}</p>'
-    packed = pack(scene)
-    scene.events = []
-    if sum(map(len, data)) + len(packed) > MOST:
-        return f'<p class="none">This trace is too large for this page: lab show {text(scene.trace)}</p>'
-    data.append(f'<script type="application/gzip" id="trace-{number}">{packed}</script>')
+    if not fits:
+        return _command("picture", f"{command()} show {shlex.quote(short(scene.trace))}")
+    try:
+        header, found = events.read(scene.trace)
+    except (events.Unreadable, OSError) as error:
+        return f'<p class="none">The trace cannot be shown: {text(error)}</p>'
+    data.append(f'<script type="application/gzip" id="trace-{number}">{pack(header, found)}</script>')
     return f'<div class="picture" data-trace="trace-{number}"><p>The picture needs JavaScript.</p></div>'
 
 
-def pack(scene: Scene) -> str:
+def pack(header: Header, found: list[Event]) -> str:
     """A trace as text that holds no markup."""
-    whole = msgspec.json.encode({"header": scene.header, "columns": columns(scene.events)})
+    whole = msgspec.json.encode({"header": header, "columns": columns(found)})
     return b64encode(gzip.compress(whole, COMPRESSION, mtime=0)).decode()

@@ -118,10 +118,22 @@ def read(path: Path) -> tuple[Header, list[Event]]:
     lines = path.read_bytes().splitlines()
     if not lines:
         raise Unreadable(f"{path}: expected a trace, but the file is empty")
-    header = _decode(path, 1, lines[0], msgspec.json.Decoder(Header))
+    return _header(path, lines[0]), list(read_lines(path, lines[1:]))
+
+
+def ends(path: Path) -> tuple[Header, Event | None]:
+    """The header of a saved trace and its last event. Raises `Unreadable` and `OSError`."""
+    first, _, others = path.read_bytes().partition(b"\n")
+    last = others.rstrip().rpartition(b"\n")[2]
+    number = others.count(b"\n") + 1
+    return _header(path, first), _decode(path, number, last, msgspec.json.Decoder(Event)) if last else None
+
+
+def _header(path: Path, line: bytes) -> Header:
+    header = _decode(path, 1, line, msgspec.json.Decoder(Header))
     if header.trace != VERSION:
         raise Unreadable(f"{path}: expected a trace of version {VERSION}, got version {header.trace}")
-    return header, list(read_lines(path, lines[1:]))
+    return header
 
 
 def read_lines(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
