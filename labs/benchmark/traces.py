@@ -9,15 +9,17 @@ from labs.traces.events import Event, Header, Kind
 SERVERS: Final = ("vs", "pb-1", "pb-2", "pb-3", "pb-4")
 CLIENTS: Final = ("ck-1", "ck-2", "ck-3")
 KEYS: Final = ("a", "b", "counter")
-TROUBLE: Final = 400
-"""About so many events lie between two faults."""
+TROUBLE: Final = 100
+"""About so many messages and operations lie between two faults."""
 
 
 def made_up(count: int, seed: int = 1) -> tuple[Header, list[Event]]:
     """A failing run of about so many events: messages, losses, faults, operations, logs, and a proof at its end."""
     story = _Story(seed)
     events = sorted(story.events(count), key=lambda event: event.t)
-    last = events[-1].t + 0.01
+    for event in events:
+        event.t = round(event.t, 6)
+    last = round(events[-1].t + 0.01, 6)
     proof = [event.id for event in events if event.kind == "answer"][-2:]
     verdict = {"status": "failed", "where": "at test_made_up.py:12: await check()", "proof": proof}
     events.append(Event(last, "verdict", text='Get("a") by ck-1 gave "old", expected "new"', body=verdict))

@@ -7,8 +7,8 @@ import msgspec
 
 from labs.traces.events import Event, Kind
 
-SCALE: Final = 10_000_000
-"""Times are whole numbers of the tenths of microseconds, each as the difference from the one before."""
+SCALE: Final = 1_000_000
+"""Times are whole numbers of microseconds, each as the difference from the one before."""
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 

@@ -9,7 +9,7 @@
  * It needs diagram.css and the colours of labs/page.py, and asks for nothing else: no network, no library.
  */
 
-import {GROUPS, KINDS, Trace, groupOf} from "./model.js";
+import {GROUPS, HARNESS, KINDS, Trace, groupOf} from "./model.js";
 import {AXIS, Painter, Plan, paintOverview} from "./painter.js";
 import {EventList} from "./list.js";
 import {details} from "./details.js";
@@ -19,6 +19,10 @@ const CLOSEST = 1e-6, STEP = 1.35, PAN = 0.15;
 /** Events around the failure that are in sight at first, of a trace that has more. */
 const AROUND = 260;
 const MARGIN = 0.03;
+/** The failure stands at this share of the width; right of it is room for words. What led to it takes the second share. */
+const LAST = 0.63, TOLD = 0.52;
+/** What happened before belongs to it, if it is no longer ago than so many times as the message took. */
+const NEAR = 4;
 
 export const HELP = [
   ["wheel, + −", "zoom in and out, where the pointer is"],
@@ -42,7 +46,7 @@ export class Diagram {
     this.options = {toolbar: true, list: true, follow: false, onSelect: () => {}, ...options};
     this.trace = new Trace();
     this.logical = false;
-    this.hidden = new Set();
+    this.hidden = new Set([HARNESS]);
     this.filter = {server: "", method: "", group: "", key: "", text: ""};
     this.state = {selected: -1, hovered: -1, cone: null, matches: null, culprit: null};
     this.view = {from: 0, until: 1, top: 0};
@@ -73,7 +77,6 @@ export class Diagram {
 
   load(header, events) {
     this.trace = new Trace(header);
-    this.hidden.clear();
     Object.assign(this.state, {selected: -1, hovered: -1, cone: null, matches: null, culprit: null});
     Object.assign(this.filter, {server: "", method: "", group: "", key: "", text: ""});
     this.trace.append(events);
@@ -136,10 +139,11 @@ export class Diagram {
     const {culprit} = this.state, {verdict} = this.trace;
     const event = verdict?.event ?? this.trace.length - 1;
     if (event < 0) return;
-    const begin = culprit?.call ? culprit.call.request : Math.max(0, event - AROUND);
-    const [from, until] = [this.trace.at(begin, this.logical), this.trace.at(event, this.logical)].sort((a, b) => a - b);
-    const room = Math.max((until - from) * 0.6, this.plan.length * 0.004);
-    this._look(from - room, until + room * 0.5);
+    const at = (number) => this.trace.at(number, this.logical), until = at(event);
+    let from = at(culprit?.call ? culprit.call.request : Math.max(0, event - AROUND));
+    if (culprit?.newer && until - at(culprit.newer.first) < NEAR * (until - from)) from = Math.min(from, at(culprit.newer.first));
+    const width = Math.max(until - from, this.plan.length * 0.004) / TOLD;
+    this._look(until - width * LAST, until + width * (1 - LAST));
     this._toLane(culprit?.call?.to);
     this.draw();
   }
@@ -162,8 +166,8 @@ export class Diagram {
     this.says = el("p", {class: "says", role: "status", "aria-live": "polite"});
     this.about = el("div", {class: "details", "aria-live": "polite"});
     this.painter = new Painter(this.canvas);
-    const main = el("div", {class: "main"}, this.options.toolbar ? this._toolbar() : "", this.stage, this.overview, this.says);
-    element.replaceChildren(main);
+    const main = el("div", {class: "main"}, this.stage, this.overview, this.says);
+    element.replaceChildren(...(this.options.toolbar ? [this._toolbar()] : []), main);
     if (this.options.list) {
       this.list = new EventList({onPick: (event) => this.select(event), onScroll: (event) => this._scrolledTo(event)});
       element.append(el("div", {class: "side"}, this._listHead(), this.list.element, this.about));
@@ -193,10 +197,17 @@ export class Diagram {
       does();
       this.draw();
     }}, text);
+    const harness = el("input", {type: "checkbox", onchange: () => {
+      if (harness.checked) this.hidden.delete(HARNESS);
+      else this.hidden.add(HARNESS);
+      this._grown();
+      this._update();
+    }});
+    this.harnessChoice = el("label", {title: "what the test itself asks servers, on a path that no fault touches"}, harness, " the test's own calls");
     this.failureButton = button("to the failure", "to the failure (g)", () => this.toFailure());
     return el("div", {class: "toolbar", role: "toolbar", "aria-label": "search, filters and view"},
       search, choose("server", "only this server"), choose("method", "only this method"), choose("group", "only this kind"), key, this.found,
-      el("span", {class: "gap"}),
+      el("span", {class: "gap"}), this.harnessChoice,
       el("label", {title: "logical time: what could know of what; distances say nothing (t)"}, this.timeChoice, " logical time"),
       this.failureButton, button("−", "zoom out (−)", () => this.zoom(1 / STEP)), button("+", "zoom in (+)", () => this.zoom(STEP)),
       button("all", "all of it (0)", () => this.fit()), button("?", "keys and signs (?)", () => this._showHelp()));
@@ -375,6 +386,7 @@ export class Diagram {
     const lane = server ? trace.laneOf.get(server) ?? -2 : -1, quotedKey = key ? JSON.stringify(key).toLowerCase() : "";
     const matches = new Uint8Array(trace.length);
     for (let i = 0; i < trace.length; i++) {
+      if (this._isHidden(i)) continue;
       if (lane !== -1 && trace.src[i] !== lane && trace.dst[i] !== lane) continue;
       if (method && trace.method[i] !== method) continue;
       if (group && groupOf(KINDS[trace.kind[i]]) !== group) continue;
@@ -383,6 +395,10 @@ export class Diagram {
       matches[i] = 1;
     }
     return matches;
+  }
+
+  _isHidden(event) {
+    return this.hidden.has(this.trace.lanes[this.trace.src[event]]?.name);
   }
 
   /** Whether an event speaks of a key; what belongs to a message that does, too. */
@@ -415,9 +431,10 @@ export class Diagram {
       this.selects[name].replaceChildren(el("option", {value: ""}, all), ...options.map((each) => el("option", {value: each}, each)));
       this.selects[name].value = chosen;
     };
-    fill("server", "all servers", trace.lanes.map((lane) => lane.name));
+    fill("server", "all processes", trace.lanes.filter((lane) => !lane.isHarness).map((lane) => lane.name));
     fill("method", "all methods", [...trace.methods.keys()].sort());
     fill("group", "all kinds", Object.keys(GROUPS));
+    this.harnessChoice.hidden = !trace.laneOf.has(HARNESS);
     this.failureButton.hidden = !trace.verdict || trace.verdict.status === "passed";
   }
 
@@ -441,7 +458,7 @@ export class Diagram {
 
   /** Shows this window, kept within the run. */
   _look(from, until) {
-    const {length} = this.plan, width = Math.min(until - from, length * (1 + 2 * MARGIN)), margin = Math.min(width * 0.5, length * MARGIN + width * 0.1);
+    const {length} = this.plan, width = Math.min(until - from, length * (1 + 2 * MARGIN)), margin = Math.max(length * MARGIN, width * (1 - LAST));
     const begin = Math.max(-margin, Math.min(from, length + margin - width));
     this.view.from = begin;
     this.view.until = begin + width;
@@ -524,6 +541,7 @@ export class Diagram {
     if (!this.list) return;
     const {trace} = this, {matches, cone, selected} = this.state, events = [];
     for (let i = 0; i < trace.length; i++) {
+      if (this._isHidden(i)) continue;
       if (i === selected || (this.listed.has(groupOf(KINDS[trace.kind[i]])) && (!matches || matches[i]))) events.push(i);
     }
     this.list.show(trace, events, cone);

@@ -36,6 +36,8 @@ const NOWHERE = new Set([CODE.cut, CODE.join, CODE.tap, CODE.hold, CODE.release,
 
 /** How long before the verdict an answer may have come to be what the test failed on, in seconds. */
 const JUST_BEFORE = 1;
+/** Who calls where it is the test itself that asks a server (labs/traces/events.py). */
+export const HARNESS = "the harness";
 /** Links that go down within so many seconds are one partition. */
 const ONE_CHANGE = 0.002;
 /** Names written out in a band; of more, how many there are. */
@@ -134,7 +136,7 @@ export class Trace {
     if (known !== undefined) return known;
     const number = this.lanes.length;
     this.lanes.push({
-      name, number, isClient: false, role: "", clock: 0, events: 0, rows: 1, starts: false, pings: false,
+      name, number, isClient: false, isHarness: name === HARNESS, role: "", clock: 0, events: 0, rows: 1, starts: false, pings: false,
       alive: null, paused: null, links: null, roleBand: null, busy: [],
     });
     this.laneOf.set(name, number);
@@ -236,13 +238,14 @@ export class Trace {
       case "start":
         lane.starts = true;
         lane.role = this.text[number] || lane.role;
+        lane.isClient ||= lane.role.endsWith("clerk");
         this._alive(lane, number, "");
         break;
       case "kill":
       case "crash":
         this._paused(lane, number, false);
         this._role(lane, number, "", "");
-        this._alive(lane, number, kind === "kill" ? "killed" : "crashed");
+        this._alive(lane, number, kind === "kill" ? "was killed" : "ended by itself");
         break;
       case "pause":
       case "resume":
@@ -281,7 +284,7 @@ export class Trace {
 
   _paused(lane, event, is) {
     this._close(lane.paused, lane, event);
-    lane.paused = is ? this._band(lane, event, "paused", "paused") : null;
+    lane.paused = is ? this._band(lane, event, "paused", "is paused") : null;
   }
 
   _band(lane, event, kind, text, more = {}) {
@@ -316,38 +319,50 @@ export class Trace {
       if (what === "held") {
         if (from === lane.number) links.held.push(this.lanes[to].name);
       } else if (from === to) links.self ||= from === lane.number;
-      else if (from === lane.number) links.out.push(this.lanes[to].name);
-      else if (to === lane.number) links.in.push(this.lanes[from].name);
+      else if (from === lane.number) links.out.push(this.lanes[to]);
+      else if (to === lane.number) links.in.push(this.lanes[from]);
     }
-    const text = this._cutText(links), open = lane.links;
+    // What a client cannot reach is the client's trouble, and shown on its lane. Clients do not call each other.
+    links.out = links.out.filter((other) => !other.isClient);
+    links.in = links.in.filter((other) => !other.isClient && !lane.isClient);
+    const text = this._cutText(lane, links), open = lane.links;
     if (open && this.t[event] - open.from < ONE_CHANGE) this.bands.splice(this.bands.lastIndexOf(open), 1);
+    else if (open?.text === text) return;
     else this._close(open, lane, event);
     const kind = links.self ? "deaf" : links.out.length || links.in.length ? "cut" : "held";
-    lane.links = text ? this._band(lane, event, kind, text, links) : null;
+    lane.links = text ? this._band(lane, event, kind, text, {isOwn: links.self || links.out.length > 0}) : null;
   }
 
-  _cutText({out, in: into, held, self}) {
-    const others = this.lanes.length - 1;
-    const both = out.filter((name) => into.includes(name));
+  /** Which links of a lane are down, in words that go on after its name. */
+  _cutText(lane, {out, in: into, held, self}) {
+    const both = out.filter((other) => into.includes(other));
     const parts = [];
-    if (self) parts.push("deaf: its socket file is gone");
+    if (self) parts.push("is deaf: its socket file is gone");
     else {
-      if (both.length) parts.push(both.length >= others && others > 2 ? "cut off from everybody"
-        : `cut off from ${listed(both)}`);
-      const onlyIn = into.filter((name) => !both.includes(name));
-      if (onlyIn.length) parts.push(`${listed(onlyIn)} cannot call it`);
+      if (both.length) parts.push(`is cut off from ${this._listed(lane, both)}`);
+      const onlyIn = into.filter((other) => !both.includes(other));
+      if (onlyIn.length) parts.push(`cannot be called by ${this._listed(lane, onlyIn)}`);
     }
-    const onlyOut = out.filter((name) => self || !both.includes(name));
-    if (onlyOut.length) parts.push(`cannot call ${listed(onlyOut)}`);
-    if (held.length) parts.push(`calls to ${listed(held)} are held`);
-    return parts.join("; ");
+    const onlyOut = out.filter((other) => self || !both.includes(other));
+    if (onlyOut.length) parts.push(`cannot call ${this._listed(lane, onlyOut)}`);
+    if (held.length) parts.push(`has its calls to ${held.join(", ")} held back`);
+    return parts.join(", ");
+  }
+
+  /** Some of the others, in as few words as can be. */
+  _listed(lane, some) {
+    const servers = this.lanes.filter((other) => other !== lane && !other.isClient && !other.isHarness);
+    if (servers.length > 1 && some.length === servers.length) return lane.isClient ? "every server" : "all others";
+    const names = some.map((other) => other.name);
+    return names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED - 1).join(", ")} and ${names.length - NAMED + 1} more`;
   }
 
   _view(lane, event, {number, primary, backup}) {
     const part = lane.name === primary ? "primary" : lane.name === backup ? "backup" : "";
-    if (part) this._role(lane, event, part, `${part}, view ${number}`);
-    else if (lane.pings) this._role(lane, event, "other", `idle, view ${number}`);
-    else this._role(lane, event, "tells", `view ${number}: primary ${primary || "none"}, backup ${backup || "none"}`);
+    const all = `view ${number}: primary ${primary || "none"}, backup ${backup || "none"}`, more = {view: number, all};
+    if (part) this._role(lane, event, part, `${part} of view ${number}`, more);
+    else if (lane.pings) this._role(lane, event, "other", `neither in view ${number}`, more);
+    else this._role(lane, event, "tells", all, more);
   }
 
   /** A server says in its log that it leads, or no longer does. */
@@ -359,10 +374,10 @@ export class Trace {
     this._role(lane, event, part, part);
   }
 
-  _role(lane, event, role, text) {
+  _role(lane, event, role, text, more = {}) {
     if (lane.roleBand?.text === text && role) return;
     if (lane.roleBand) this._close(lane.roleBand, lane, event);
-    lane.roleBand = role ? this._band(lane, event, "role", text, {role}) : null;
+    lane.roleBand = role ? this._band(lane, event, "role", text, {role, ...more}) : null;
   }
 
   _open() {
@@ -495,7 +510,6 @@ function eachOf(columns, each) {
 function findCulprit(trace) {
   const {verdict} = trace;
   if (!verdict || verdict.status === "passed") return null;
-  const proven = new Set(verdict.proof ?? []);
   const answered = trace.operations.filter((each) => each.answer >= 0 && each.answer <= verdict.event);
   const inTime = answered.filter((each) => trace.t[each.answer] >= trace.t[verdict.event] - JUST_BEFORE);
   const named = inTime.filter((each) => mentions(verdict.text, trace.lanes[each.lane].name));
@@ -508,8 +522,10 @@ function findCulprit(trace) {
     if (each.from === operation.lane && each.request >= operation.call && each.returned >= 0
       && each.returned <= (operation.answer < 0 ? trace.length : operation.answer)) call = each;
   }
-  const states = call ? trace.stateAt(call.to, call.replied < 0 ? call.arrived : call.replied) : [];
-  return {operation, call, states, proven: proven.size > 0};
+  if (!call) return {operation, call};
+  const event = call.replied < 0 ? call.arrived : call.replied, states = trace.stateAt(call.to, event);
+  const believes = states.find((band) => band.view), newer = trace.roles.filter((band) => band.first < event && band.view > believes?.view);
+  return {operation, call, states, newer: newer.find((band) => band.role === "tells") ?? newer[0]};
 }
 
 const mentions = (text, name) => text.split(/[^\w-]+/).includes(name);
@@ -556,9 +572,4 @@ export function quoted(value) {
 export function brief(body) {
   const text = JSON.stringify(body);
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-}
-
-function listed(names) {
-  if (names.length <= NAMED) return names.join(", ");
-  return `${names.slice(0, NAMED - 1).join(", ")} and ${names.length - NAMED + 1} more`;
 }

@@ -13,6 +13,8 @@ const MONO = "11px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 /** Widths of a character, of fixed and of about average width. */
 const CHARACTER = 6.63, LETTER = 6.2;
 const BLOCK = 64;
+/** Characters in a line of what is said beside the failure. */
+const NARROW = 44;
 
 /** Intervals on the axis, to be asked for those in a window. */
 class Index {
@@ -129,7 +131,7 @@ export class Painter {
     let y = AXIS;
     this.rows = trace.lanes.map(() => null);
     const shown = trace.lanes.filter((lane) => !hidden.has(lane.name));
-    const ordered = [...shown.filter((lane) => !lane.isClient), ...shown.filter((lane) => lane.isClient)];
+    const place = (lane) => (lane.isHarness ? 2 : lane.isClient ? 1 : 0), ordered = shown.sort((a, b) => place(a) - place(b));
     for (const lane of ordered) {
       const height = lane.isClient ? CLIENT_LANE + ROW * (lane.rows - 1) + 16 : SERVER_LANE;
       this.rows[lane.number] = {top: y, height, line: y + (lane.isClient ? 16 + 14 : 32), lane};
@@ -168,11 +170,13 @@ export class Painter {
     this._operations();
     this._points();
     for (const label of this.labelled) this._label(...label);
+    const failed = trace.verdict && trace.verdict.status !== "passed" ? trace.verdict : null;
+    if (failed) this._failure(failed);
     this._culprit();
     c.restore();
-    this._axis(trace);
+    this._axis();
     this._names();
-    this._verdict(trace);
+    if (failed) this._flag(failed);
   }
 
   x(place) {
@@ -228,7 +232,7 @@ export class Painter {
       if (!row || this._isHidden(row)) return;
       const left = Math.max(this.labels, this.x(plan.from(band))), right = Math.min(this.width, this.x(plan.until(band)));
       if (right - left < 0.5) return;
-      const y = row.top - view.top, strong = band.kind !== "held" && !row.lane.isClient;
+      const y = row.top - view.top, strong = band.kind !== "held" && band.isOwn !== false && !row.lane.isClient;
       const height = strong ? row.height - 4 : 8;
       c.fillStyle = this.patterns[band.kind];
       c.globalAlpha = strong || band.kind === "dead" ? 1 : 0.75;
@@ -239,7 +243,7 @@ export class Painter {
       c.strokeRect(left + 0.5, y + 2.5, right - left - 1, height - 1);
       this.strips.push({left, right, top: y + 2, bottom: y + 2 + height, band});
       this.drawn.bands += 1;
-      if (!strong && band.kind !== "dead") return;
+      if (row.lane.isClient && right - left < 60) return;
       const shift = written.get(band.lane) > left ? 12 : 0;
       this.labelled.push([`${BAND_SIGNS[band.kind]} ${band.text}`, left + 4, y + 13 + shift, right - left - 6, colours.ink]);
       written.set(band.lane, Math.min(right, left + band.text.length * LETTER));
@@ -544,23 +548,22 @@ export class Painter {
     if (!call || this.state.cone) return;
     const row = this.rows[call.to], event = call.replied >= 0 ? call.replied : call.arrived;
     if (!row || event < 0 || this._isHidden(row)) return;
-    const {context: c, colours} = this, x = this.x(this.plan.at[event]);
+    const {context: c, colours} = this, x = this.x(this.plan.at[event]), y = row.line - this.view.top;
     if (x < this.labels - 2 || x > this.width + 2) return;
-    const text = culpritText(this.plan.trace, culprit);
+    const lines = culpritText(this.plan.trace, culprit).flatMap(wrapped);
     c.font = `bold ${SANS}`;
-    const width = c.measureText(text).width + 14, y = row.line - this.view.top;
-    const left = Math.max(this.labels + 4, Math.min(x - width - 10, this.width - width - 6)), top = y - 29;
+    const width = Math.max(...lines.map((line) => c.measureText(line).width)) + 14, height = 5 + 15 * lines.length;
+    const isRight = x + width + 26 < this.width, left = isRight ? x + 20 : Math.max(this.labels + 4, x - width - 20);
+    const top = Math.max(AXIS + 2, Math.min(y - height / 2, this.height - height - 2)), edge = isRight ? left + 2 : left + width - 2;
     c.fillStyle = colours.mark;
     c.beginPath();
-    c.roundRect(left, top, width, 19, 4);
-    c.fill();
-    c.beginPath();
-    c.moveTo(Math.max(left + 4, Math.min(x - 10, left + width - 10)), top + 18);
-    c.lineTo(x, y - 3);
-    c.lineTo(Math.max(left + 12, Math.min(x - 2, left + width - 2)), top + 18);
+    c.roundRect(left, top, width, height, 4);
+    c.moveTo(edge, Math.max(top + 3, y - 6));
+    c.lineTo(isRight ? x + 7 : x - 7, y);
+    c.lineTo(edge, Math.min(top + height - 3, y + 6));
     c.fill();
     c.fillStyle = colours.paper;
-    c.fillText(text, left + 7, top + 13.5);
+    lines.forEach((line, place) => c.fillText(line, left + 7, top + 14 + 15 * place));
     c.strokeStyle = colours.mark;
     c.lineWidth = 2.5;
     c.beginPath();
@@ -568,12 +571,9 @@ export class Painter {
     c.stroke();
   }
 
-  _verdict(trace) {
-    const {verdict} = trace;
-    if (!verdict || verdict.status === "passed") return;
-    const {context: c, colours} = this, x = this.x(this.plan.at[verdict.event]);
-    if (x < this.labels || x > this.width + 1) return;
-    c.strokeStyle = c.fillStyle = colours.mark;
+  _failure({event}) {
+    const {context: c} = this, x = this.x(this.plan.at[event]);
+    c.strokeStyle = this.colours.mark;
     c.lineWidth = 2;
     c.setLineDash([8, 4]);
     c.beginPath();
@@ -581,9 +581,15 @@ export class Painter {
     c.lineTo(x - 1, this.height);
     c.stroke();
     c.setLineDash([]);
+  }
+
+  _flag({event, status}) {
+    const {context: c, colours} = this, x = this.x(this.plan.at[event]);
+    if (x < this.labels || x > this.width + 1) return;
     c.font = `bold ${SANS}`;
-    const text = `✗ ${verdict.status === "inconclusive" ? "inconclusive" : "the test fails"}`, width = c.measureText(text).width + 12;
+    const text = `✗ ${status === "inconclusive" ? "inconclusive" : "the test fails"}`, width = c.measureText(text).width + 12;
     const left = Math.min(x - 1, this.width - width);
+    c.fillStyle = colours.mark;
     c.fillRect(left, 4, width, 19);
     c.fillStyle = colours.paper;
     c.fillText(text, left + 6, 17);
@@ -750,15 +756,26 @@ function counted(plan, columns) {
   return counts;
 }
 
-/** Who answered the operation on which the test failed, and what was to be said of that server then. */
-export function culpritText(trace, {call, states}) {
-  const name = trace.lanes[call.to].name;
+/** Who answered the operation on which the test failed, and what was to be said of that server then: a few lines. */
+export function culpritText(trace, {call, states, newer}) {
+  const name = trace.lanes[call.to].name, verb = call.replied >= 0 ? "answers this" : "gets this";
   const broken = states.filter((band) => band.kind === "cut" || band.kind === "deaf" || band.kind === "paused");
-  const believes = states.find((band) => band.kind === "role" && band.role !== "tells");
-  const verb = call.replied >= 0 ? "answers this" : "gets this";
-  const while_ = broken.length ? `, though ${broken.map((band) => band.text).join(" and ")}` : "";
-  const as = believes ? `; it thinks it is ${believes.text.replace(", view", " in view")}` : "";
-  return `${name} ${verb}${while_}${as}`;
+  const believes = states.find((band) => band.kind === "role" && band.role !== "tells" && band.role !== "other");
+  const lines = [name + " " + verb + broken.map((band) => `, though it ${band.text}`).join("")];
+  if (believes) lines.push(`it takes itself for the ${believes.text}`);
+  if (newer) lines.push(`but ${trace.lanes[newer.lane].name} has known since ${newer.from.toFixed(3)} s: ${newer.all}`);
+  return lines;
+}
+
+/** A long line as several. */
+function wrapped(line) {
+  const lines = [""];
+  for (const word of line.split(" ")) {
+    const last = lines.length - 1;
+    if (lines[last] && lines[last].length + word.length + 1 > NARROW) lines.push(`  ${word}`);
+    else lines[last] += (lines[last] ? " " : "") + word;
+  }
+  return lines;
 }
 
 export function arrowText(trace, arrow) {
