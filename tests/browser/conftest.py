@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """What Chromium is called here and there. The variable `LAB_BROWSER` names another."""
@@ -52,12 +52,23 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 860})
     opened = context.new_page()
     problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(f"error: {error}"))
-    opened.on("console", lambda said: problems.append(f"{said.type}: {said.text}") if said.type == "error" else None)
-    opened.on(
-        "request", lambda asked: None if asked.url.startswith(LOCAL) else problems.append(f"asked for {asked.url}")
-    )
-    opened.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def note_request(asked: Request) -> None:
+        if not asked.url.startswith(LOCAL):
+            problems.append(f"asked for {asked.url}")
+
+    def note_console(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            problems.append(said.text)
+
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", note_console)
+    opened.on("request", note_request)
+    opened.on("dialog", dismiss)
     yield opened
     context.close()
     assert not problems

@@ -550,17 +550,20 @@ export class Painter {
     if (!row || event < 0 || this._isHidden(row)) return;
     const {context: c, colours} = this, x = this.x(this.plan.at[event]), y = row.line - this.view.top;
     if (x < this.labels - 2 || x > this.width + 2) return;
-    const lines = culpritText(this.plan.trace, culprit).flatMap(wrapped);
+    const lines = culpritText(this.plan.trace, culprit).flatMap((line) => wrapped(line, Math.min(NARROW, this.room / 7.5)));
     c.font = `bold ${SANS}`;
     const width = Math.max(...lines.map((line) => c.measureText(line).width)) + 14, height = 5 + 15 * lines.length;
-    const isRight = x + width + 26 < this.width, left = isRight ? x + 20 : Math.max(this.labels + 4, x - width - 20);
-    const top = Math.max(AXIS + 2, Math.min(y - height / 2, this.height - height - 2)), edge = isRight ? left + 2 : left + width - 2;
+    const isRight = x + width + 26 < this.width, isLeft = !isRight && x - width - 20 > this.labels;
+    const left = isRight ? x + 20 : isLeft ? x - width - 20 : this.labels + 4;
+    const top = isRight || isLeft ? Math.max(AXIS + 2, Math.min(y - height / 2, this.height - height - 2)) : y + 16;
+    const [px, py] = isRight ? [left + 2, y] : isLeft ? [left + width - 2, y] : [x, top + 2];
     c.fillStyle = colours.mark;
     c.beginPath();
     c.roundRect(left, top, width, height, 4);
-    c.moveTo(edge, Math.max(top + 3, y - 6));
-    c.lineTo(isRight ? x + 7 : x - 7, y);
-    c.lineTo(edge, Math.min(top + height - 3, y + 6));
+    c.fill();
+    c.beginPath();
+    for (const side of [-6, 6]) c.lineTo(px + (py === y ? 0 : side), py + (py === y ? side : 0));
+    c.lineTo(x + Math.sign(px - x) * 7, y + Math.sign(py - y) * 7);
     c.fill();
     c.fillStyle = colours.paper;
     lines.forEach((line, place) => c.fillText(line, left + 7, top + 14 + 15 * place));
@@ -768,11 +771,11 @@ export function culpritText(trace, {call, states, newer}) {
 }
 
 /** A long line as several. */
-function wrapped(line) {
+function wrapped(line, most) {
   const lines = [""];
   for (const word of line.split(" ")) {
     const last = lines.length - 1;
-    if (lines[last] && lines[last].length + word.length + 1 > NARROW) lines.push(`  ${word}`);
+    if (lines[last] && lines[last].length + word.length + 1 > most) lines.push(`  ${word}`);
     else lines[last] += (lines[last] ? " " : "") + word;
   }
   return lines;

@@ -29,7 +29,7 @@ class Report {
     const scenes = this.views.filter((view) => view.classList.contains("scene"));
     const view = named ?? (scenes.length === 1 ? scenes[0] : this.views[0]);
     for (const each of this.views) each.hidden = each !== view;
-    scrollTo(0, 0);
+    requestAnimationFrame(() => scrollTo(0, 0));  // after the browser has scrolled to what the address names
     const place = view.querySelector(".picture");
     if (!place || this.diagrams.has(view.id)) return;
     const diagram = new Diagram(place);
