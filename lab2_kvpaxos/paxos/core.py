@@ -116,13 +116,17 @@ class Peer:
         if done == self.done or len(done) != self.size:
             return
         self.done = list(map(max, done, self.done))
-        minimum = min(self.done) + 1
-        if minimum > self.minimum:
+        old, minimum = self.minimum, min(self.done) + 1
+        if minimum > old:
             self.minimum = minimum
             self._undecided = max(self._undecided, minimum)
             for table in (*self._undecided_tables(), self.decided, *self.news, *self.owed):
-                for seq in [seq for seq in table if seq < minimum]:
-                    del table[seq]
+                if minimum - old < len(table):  # the usual case: little of much is over
+                    for seq in range(old, minimum):
+                        table.pop(seq, None)
+                elif table:
+                    for seq in [seq for seq in table if seq < minimum]:
+                        del table[seq]
 
     # --- acceptor ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from common.snapshot import Snapshot, Waiting, places_of
 from common.wire import Request
 from labs.choices import Choices
 from labs.cluster import Cluster, Held, ServerStopped
-from labs.sim.loop import SimHandle, SimLoop, all_tasks
+from labs.sim.loop import SimHandle, SimLoop, all_tasks, wake
 from labs.sim.network import Network, Process, SimHost
 from labs.sim.trace import Trace
 from labs.traces.events import Kind
@@ -80,7 +80,7 @@ class SimCluster(Cluster):
     async def sleep(self, seconds: float) -> None:
         self.check()
         over: asyncio.Future[None] = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _wake, over)
+        timer = self._loop.call_later(seconds, wake, over)
         await self._unless_stopped(over, timer)
 
     async def _unless_stopped(self, future: "asyncio.Future[R]", timer: SimHandle | None) -> R:
@@ -228,11 +228,6 @@ class SimCluster(Cluster):
 
     def _relink(self, src: str, dst: str) -> None:
         self.network.set_link(src, dst, self.link(src, dst))
-
-
-def _wake(sleeper: "asyncio.Future[None]") -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
 
 
 _SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, SimLoop, asyncio.Future)

@@ -94,11 +94,6 @@ class SimTask(asyncio.Task[T]):
     _number: int
     owner: Any
 
-    def __new__(cls, *_arguments: Any, loop: "SimLoop", **_options: Any) -> "SimTask[T]":
-        task = super().__new__(cls)
-        task._number = next(loop.numbers)  # before it begins, since asyncio then puts it into a set
-        return task
-
     def __hash__(self) -> int:
         return self._number
 
@@ -198,6 +193,18 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
         return self.call_soon(callback, *args, context=context)
+
+    async def sleep(self, seconds: float) -> None:
+        """As `asyncio.sleep`."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        over: SimFuture[None] = SimFuture(loop=self)
+        timer = self.call_at(self.now + seconds, wake, over)
+        try:
+            await over
+        finally:
+            timer.cancel()
 
     def stop_owner(self, owner: Any) -> None:
         """From now on nothing of this process runs. It is all kept, so that none of it is cleaned up either."""
@@ -349,8 +356,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         if self._closed:
             coro.close()
             raise RuntimeError("the run is over")
-        task: SimTask[T] = SimTask(coro, loop=self, name=name or getattr(coro, "__qualname__", "task"), context=context)
+        task: SimTask[T] = SimTask.__new__(SimTask)
+        task._number = next(self.numbers)  # before it begins, since asyncio then puts it into a set
         task.owner = OWNER.get() if context is None else context.get(OWNER)
+        SimTask.__init__(task, coro, loop=self, name=name or getattr(coro, "__qualname__", "task"), context=context)
         return task
 
     def is_running(self) -> bool:
@@ -376,6 +385,12 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """Nothing to do: `_finish_generator` has seen to each."""
+
+
+def wake(sleeper: "asyncio.Future[None]") -> None:
+    """Ends a wait, unless it has ended otherwise."""
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 # --- who waits where -------------------------------------------------------------------------------------------------

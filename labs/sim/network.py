@@ -144,42 +144,23 @@ _STAMP: Final = len(f"{0.0:10.6f} ")
 """Characters of the time before each line of a log."""
 
 
-class Call(Generic[R]):
+class Call(msgspec.Struct, Generic[R], eq=False):
     """One call under way."""
 
-    __slots__ = (
-        "arrived",
-        "control",
-        "dst",
-        "dst_name",
-        "future",
-        "id",
-        "number",
-        "reply_delay",
-        "reply_lost",
-        "request",
-        "silent",
-        "src",
-        "timer",
-    )
-
-    def __init__(
-        self, number: int, src: Process, dst_name: str, request: type[Request[R]], future: "asyncio.Future[R]"
-    ) -> None:
-        self.number = number
-        self.id = 0
-        """In the trace, if there is one."""
-        self.src = src
-        self.dst: Process | None = None
-        self.dst_name = dst_name
-        self.request = request
-        self.future = future
-        self.reply_lost = False
-        self.reply_delay = 0.0
-        self.silent = False
-        self.control = False
-        self.arrived = False
-        self.timer: SimHandle | None = None
+    number: int
+    src: Process
+    dst_name: str
+    request: type[Request[R]]
+    future: "asyncio.Future[R]"
+    control: bool = False
+    dst: Process | None = None
+    arrived: bool = False
+    reply_lost: bool = False
+    reply_delay: float = 0.0
+    silent: bool = False
+    timer: SimHandle | None = None
+    id: int = 0
+    """In the trace, if there is one."""
 
     def fail(self, why: str) -> None:
         """No reply will come."""
@@ -294,11 +275,10 @@ class Network:
         loop = self.loop
         self._calls = number = self._calls + 1
         frame = _checked(encode_request(number, request))
-        call: Call[R] = Call(number, src, dst, type(request), asyncio.Future(loop=loop))
+        call: Call[R] = Call(number, src, dst, type(request), asyncio.Future(loop=loop), control)
         if timeout is not None and timeout != math.inf:
             call.timer = loop.call_at(loop.now + timeout, call.time_out, timeout, context=src.context)
         if control:
-            call.control = True
             self._send(call, frame, CONTROL_DELAY)
             return call
         if self.recorder is not None:
@@ -505,7 +485,7 @@ class SimHost:
         return self._process.world.loop.now
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await self._process.world.loop.sleep(seconds)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
         return self._process.spawn(coroutine, name or getattr(coroutine, "__qualname__", "task"))

@@ -90,9 +90,9 @@ def _own(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _content(value: Any) -> Any:
     """Something that is equal exactly while `value` holds the same. None: it holds nothing that could change."""
     if isinstance(value, dict):
-        return [(id(key), id(held)) for key, held in value.items()]
+        return list(value.items())
     if isinstance(value, _CONTAINERS):
-        return [id(held) for held in value]
+        return list(value)
     if isinstance(value, itertools.count):
         return repr(value)
     if isinstance(value, Random):
