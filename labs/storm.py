@@ -70,6 +70,7 @@ class Storm:
     async def _strike(self, what: str, *whom: Any) -> None:
         """Does what was drawn. Where blows before it have been left out, it may have no meaning any more."""
         cluster = self.cluster
+        cluster.record("note", "", text=" ".join(["storm:", what, *map(str, whom)]))
         if what == "partition":
             cluster.partition(*whom)
         elif what == "cut":

@@ -109,6 +109,7 @@ def write(path: Path, header: Header, events: Iterable[Event]) -> None:
 
 def append(path: Path, event: Event) -> None:
     """Adds the last event to a saved trace."""
+    event.t = round(event.t, 6)
     with path.open("ab") as file:
         file.write(msgspec.json.encode(event) + b"\n")
 

@@ -96,6 +96,8 @@ def _what(event: Event) -> str:
             return said(list((event.body or {}).values()), event.method)
         case "answer":
             return event.method if event.body is None else f"{event.method}: {said(event.body)}"
+        case "tap":
+            return event.text or "taken away"
         case "verdict":
             body = event.body if isinstance(event.body, dict) else {}
             parts = [str(body.get("status", "")), event.text, body.get("where", "")]
