@@ -74,7 +74,12 @@ def lab(context: click.Context) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.  [default: runs/TIME-ID]"
 )
-@click.option("--trace", is_flag=True, help="Record every message between real processes, too: all links are tapped.")
+@click.option(
+    "--trace/--no-trace",
+    default=None,
+    help="Record every message between real processes, by taps on all links, or never do; by default a test that failed"
+    " is run once more for that.",
+)
 @click.option(
     "--patience",
     type=click.FloatRange(min=0, min_open=True),

@@ -249,6 +249,8 @@ class Reporter:
         colour = COLOURS[attempt.status]
         self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
         # Not in the panel: a long line of it could not be copied in one piece.
+        if attempt.failure.again:
+            self.console.print(Text(attempt.failure.again))
         self.console.print(Text(f"files   {short(Path(attempt.failure.folder))}"), soft_wrap=True)
         if attempt.failure.replay:
             self.console.print(Text(f"replay  {attempt.failure.replay}", "bold"), soft_wrap=True)

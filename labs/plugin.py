@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast, get_args
 
 import msgspec
 import psutil
@@ -23,7 +23,7 @@ from labs.confidence import POLICIES, Policy
 from labs.grading import grade_of
 from labs.process import leftovers, system
 from labs.results import Attempt, folder_name
-from labs.running import GradedItem, Runner, World
+from labs.running import GradedItem, Recording, Runner, World
 from labs.runs import Run, Turns
 from labs.sandbox.limits import Limits
 from labs.sandbox.plan import Sandbox
@@ -137,10 +137,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sandbox", action="store_true", help="keep the submission's servers from all but what they need")
     group.addoption("--limits", metavar="NAME=SIZE,…", help="what a sandboxed submission may use, where not as usual")
     group.addoption(
-        "--tap-all",
-        dest="tap_all",
-        action="store_true",
-        help="record every message between real processes: all links are tapped (the simulation always sees all)",
+        "--record",
+        choices=get_args(Recording),
+        help="in which runs in real processes all messages are recorded, by taps on all links: in all, in a further run"
+        " of what failed (default), or never",
     )
     group.addoption(
         "--patience", type=float, default=1.0, metavar="F", help="stretch the bounds of waits by F on a slow machine"
@@ -148,7 +148,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def check_options(
-    world: str, seeds: int | None, repeat: int | None, until_confident: bool, policy: Policy, sandbox: bool = False
+    world: str,
+    seeds: int | None,
+    repeat: int | None,
+    until_confident: bool,
+    policy: Policy,
+    sandbox: bool = False,
+    record: Recording | None = None,
 ) -> None:
     """Raises `BadUsage` where an option would do nothing."""
     if world == "process" and seeds is not None:
@@ -162,6 +168,8 @@ def check_options(
             raise BadUsage("--until-confident is for real processes: in the simulation use --seeds N")
         if policy != "all":
             raise BadUsage("--policy is for real processes: in the simulation every seed that fails shows a mistake")
+        if record is not None:
+            raise BadUsage("--trace and --no-trace are for real processes: the simulation always sees every message")
     if repeat is not None and until_confident:
         raise BadUsage("expected --repeat N or --until-confident, got both")
 
@@ -186,6 +194,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.getoption("until_confident"),
             config.getoption("policy"),
             config.getoption("sandbox"),
+            config.getoption("record"),
         )
         limits = limits_of(config.getoption("sandbox"), config.getoption("limits"))
     except BadUsage as error:
@@ -208,7 +217,7 @@ def pytest_configure(config: pytest.Config) -> None:
         turns=Turns(run.folder),
         until_confident=config.getoption("until_confident"),
         sandbox=sandbox,
-        tap_all=config.getoption("tap_all"),
+        recording=config.getoption("record") or "failed",
     )
     signal.signal(signal.SIGTERM, _interrupt)
 

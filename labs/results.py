@@ -41,11 +41,14 @@ class Failure(msgspec.Struct):
     """The end of the log of each server worth looking at."""
     stuck: str = ""
     """If it ran out of time: who waited for whom then, and what was cut."""
+    again: str = ""
+    """What came of the test when it was run once more to record all messages, in real processes."""
 
     def text(self) -> str:
         """All of it, as plain text."""
         logs = [f"--- {name}\n{tail}" for name, tail in self.logs.items()]
-        parts = self.message, self.where, self.stuck, *logs, f"files:  {self.folder}", f"replay: {self.replay}"
+        parts = [self.message, self.where, self.stuck, *logs]
+        parts += [self.again, f"files:  {self.folder}", f"replay: {self.replay}"]
         return "\n".join(part for part in parts if part)
 
     def kind(self) -> str:

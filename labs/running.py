@@ -36,6 +36,8 @@ from labs.traces.recorder import Recorder
 from labs.usage import BadUsage
 
 World = Literal["process", "sim"]
+Recording = Literal["all", "failed", "never"]
+"""In which runs in real processes all messages are recorded: all, a further one of what failed, or none."""
 
 LOG_LINES: Final = 8
 """The last lines of each server's log that a failure shows."""
@@ -50,6 +52,8 @@ PAUSE: Final = 3.0
 """Seconds before such a run is repeated."""
 LARGE_TRACE: Final = 1024**2
 """Bytes above which the trace of a test that passed in real processes goes, unless all was to be recorded."""
+RECORDED_AGAIN: Final = 5
+"""So many tests that failed are run again by one process, to record all messages. Who fails more is helped by a few."""
 PROGRESS_EVERY: Final = 0.2
 """Seconds between two notes of how far a simulated test is."""
 
@@ -106,13 +110,13 @@ class Runner:
         turns: Turns | None = None,
         until_confident: bool = False,
         sandbox: Sandbox | None = None,
-        tap_all: bool = False,
+        recording: Recording = "never",
     ) -> None:
         self.submission = submission
         self.patience = patience
         self.until_confident = until_confident
-        self.tap_all = tap_all
-        """Whether all messages between real processes are recorded, and not only those that a test has tapped."""
+        self.recording = recording
+        self._recorded_again = 0
         self._turns = turns
         self._sandbox = sandbox
         self._keepers = Keepers(run, sandbox)
@@ -175,29 +179,47 @@ class Runner:
                 place = folder / f"again-{tried}" if tried else folder
                 failure = Failure("", seed, self.replay(item, "process", seed), str(place))
                 with asyncio.Runner(loop_factory=new_event_loop) as loop:
-                    status = loop.run(self._live(item, seed, place, failure))
+                    status = loop.run(self._live(item, seed, place, failure, self.recording == "all"))
             if status != "inconclusive":
                 break
         if status == "inconclusive":
             failure.message += f"\nSo it was in {TRIES} runs. Try again when the machine has less to do."
             return Report(status, 1, [], failure, undecided=1, starved=tried)
-        failed = [] if status == "passed" else [seed]
-        return Report(status, 1, failed, failure if failed else None, starved=tried)
+        if status == "passed":
+            return Report(status, 1, starved=tried)
+        if status == "failed" and self.recording == "failed" and self._recorded_again < RECORDED_AGAIN:
+            self._recorded_again += 1
+            failure = self._recorded(item, seed, folder, failure)
+        return Report(status, 1, [seed], failure, starved=tried)
 
-    async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Status:
+    def _recorded(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Failure:
+        """A failure with a trace of all messages: that of a further run, if it fails in the same way."""
+        again = Failure("", seed, failure.replay, str(folder / "recorded"))
+        with self._turn(), asyncio.Runner(loop_factory=new_event_loop) as loop:
+            status = loop.run(self._live(item, seed, folder / "recorded", again, tap_all=True))
+        if status == "failed" and (again.where or again.kind()) == (failure.where or failure.kind()):
+            again.again = f"It failed twice like this, and here is the second run. The first is in {short(folder)}"
+            return again
+        what = {"passed": "passed", "failed": "failed in another way"}.get(status, "could not tell")
+        failure.again = (
+            f"Run once more to record all its messages, it {what}; that run is in {short(folder / 'recorded')}"
+        )
+        return failure
+
+    async def _live(self, item: GradedItem, seed: int, folder: Path, failure: Failure, tap_all: bool) -> Status:
         """The test's life in a cluster of its own, recorded. Fills in `failure` unless it passes."""
         package = item.suite.package
         program = commands(self.submission).get(package) if self.submission else None
         keeper = self._keepers.get(package, module_path(self.submission, package), program)
-        header = header_of(item, "process", seed, failure.replay, complete=self.tap_all)
+        header = header_of(item, "process", seed, failure.replay, complete=tap_all)
         recorder = Recorder(header, folder / events.FILE)
-        cluster = ProcessCluster(package, keeper, seed, folder, self.patience, recorder, self.tap_all)
+        cluster = ProcessCluster(package, keeper, seed, folder, self.patience, recorder, tap_all)
         try:
             status = await self._play(item, cluster, folder, failure)
             recorder.add(verdict_of(status, cluster.recorded_until, failure, cluster.history))
         finally:
             recorder.close()
-        if status == "passed" and not self.tap_all and (folder / events.FILE).stat().st_size > LARGE_TRACE:
+        if status == "passed" and not tap_all and (folder / events.FILE).stat().st_size > LARGE_TRACE:
             (folder / events.FILE).unlink()
         return status
 

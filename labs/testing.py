@@ -46,7 +46,8 @@ class Request:
     json: Path | None = None
     junit: Path | None = None
     out: Path | None = None
-    trace: bool = False
+    trace: bool | None = None
+    """Whether to record all messages between real processes. None: in a further run of what failed."""
     patience: float = 1.0
     sandbox: bool = False
     limits: str | None = None
@@ -284,8 +285,8 @@ def _arguments(request: Request, files: list[str], workers: _Workers) -> list[st
         arguments.append("--until-confident")
     if request.sandbox:
         arguments.append("--sandbox")
-    if request.trace:
-        arguments.append("--tap-all")
+    if request.trace is not None:
+        arguments += ["--record", "all" if request.trace else "never"]
     if workers.tests:
         arguments += ["-n", str(workers.tests), "--dist", "worksteal"]
     return [*arguments, *files]

@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from toy_lab.messages import Echo
+from toy_lab.messages import Echo, Send
 
 from labs import running
 from labs.cluster import Cluster
 from labs.grading import Grade, Inconclusive
 from labs.process.machine import Watch
-from labs.running import GradedItem, Report, Runner
+from labs.running import GradedItem, Recording, Report, Runner
 from labs.runs import Turns
 from labs.suites import Suite
+from labs.traces.events import FILE, Event, Header, read
 
 HERE = Path(__file__).parent
 TOY = Suite("toy", "toy", "toy_lab", "Toy servers")
@@ -28,10 +29,13 @@ class Bench:
         self.busy = busy
         """For each run to come whether the machine is busy. It is calm when the list is over."""
 
-    def run(self, test: Test, until_confident: bool = False, within: float = 60.0) -> Report:
+    def run(
+        self, test: Test, until_confident: bool = False, within: float = 60.0, recording: Recording = "never"
+    ) -> Report:
         """Runs a test."""
         item = GradedItem("test_x", Path(__file__), test, Grade("x", "A", 1, within), TOY)  # type: ignore[arg-type]
-        runner = Runner("verdicts", HERE, 1.0, turns=Turns(self.folder), until_confident=until_confident)
+        turns = Turns(self.folder)
+        runner = Runner("verdicts", HERE, 1.0, turns=turns, until_confident=until_confident, recording=recording)
         try:
             return runner.run(item, "process", [1], self.folder / "test_x")
         finally:
@@ -162,3 +166,94 @@ def test_an_ordinary_failure_says_nothing_of_that(bench: Bench) -> None:
     assert report.failure
     assert report.failure.stuck == ""
     assert not (Path(report.failure.folder) / "stuck.txt").exists()
+
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+
+def trace_of(folder: Path) -> tuple[Header, list[Event]]:
+    return read(folder / FILE)
+
+
+def calls_between_servers(events: list[Event]) -> int:
+    return sum(event.kind == "request" and event.src == "a" for event in events)
+
+
+async def sends(cluster: Cluster) -> None:
+    """One server asks another."""
+    await cluster.start("adder", "a")
+    await cluster.start("adder", "b")
+    await cluster.call("a", Send("b", [1]))
+
+
+async def sends_and_fails(cluster: Cluster) -> None:
+    """The same, and then something is wrong."""
+    await sends(cluster)
+    raise AssertionError("expected 1, got 2")
+
+
+def test_a_trace_ends_with_the_verdict(bench: Bench) -> None:
+    bench.run(fails)
+    header, events = trace_of(bench.folder / "test_x")
+    assert (header.world, header.package, header.test, header.suite, header.seed) == (
+        *("process", "toy_lab", "test_x", "toy", 1),
+    )
+    assert not header.complete
+    assert (events[-1].kind, events[-1].text) == ("verdict", "expected 1, got 2")
+    assert events[-1].body["status"] == "failed"
+    assert events[-1].body["where"].endswith('raise AssertionError("expected 1, got 2")')
+    bench.run(passes)
+    assert trace_of(bench.folder / "test_x")[1][-1].body == {"status": "passed"}
+
+
+def test_the_verdict_names_the_operations_that_prove_it(bench: Bench) -> None:
+    bench.run(contradicts_itself)
+    _, events = trace_of(bench.folder / "test_x")
+    assert [event.kind for event in events] == ["call", "answer", "verdict"]
+    assert events[-1].body["proof"] == [events[0].id]
+
+
+def test_all_messages_are_recorded_where_that_is_asked_for(bench: Bench) -> None:
+    bench.run(sends)
+    assert calls_between_servers(trace_of(bench.folder / "test_x")[1]) == 0
+    bench.run(sends, recording="all")
+    header, events = trace_of(bench.folder / "test_x")
+    assert header.complete
+    assert calls_between_servers(events) == 1
+
+
+def test_what_fails_is_run_again_to_record_all_messages(bench: Bench) -> None:
+    report = bench.run(sends_and_fails, recording="failed")
+    assert (report.status, report.runs, report.failed_seeds) == ("failed", 1, [1])
+    assert report.failure
+    assert Path(report.failure.folder) == bench.folder / "test_x" / "recorded"
+    assert report.failure.again.startswith("It failed twice like this, and here is the second run.")
+    header, events = trace_of(Path(report.failure.folder))
+    assert header.complete
+    assert calls_between_servers(events) == 1
+    assert calls_between_servers(trace_of(bench.folder / "test_x")[1]) == 0
+
+
+def test_what_then_passes_has_failed_all_the_same(bench: Bench) -> None:
+    report = bench.run(fails_once(), recording="failed")
+    assert (report.status, report.runs, report.failed_seeds) == ("failed", 1, [1])
+    assert report.failure
+    assert Path(report.failure.folder) == bench.folder / "test_x"
+    assert report.failure.again.startswith("Run once more to record all its messages, it passed; that run is in ")
+    assert report.failure.again in report.failure.text()
+
+
+def test_only_a_few_are_run_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "RECORDED_AGAIN", 0)
+    report = bench.run(fails, recording="failed")
+    assert report.failure
+    assert report.failure.again == ""
+    assert not (bench.folder / "test_x" / "recorded").exists()
+
+
+def test_a_large_trace_of_what_passed_is_not_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LARGE_TRACE", 100)
+    bench.run(passes)
+    assert not (bench.folder / "test_x" / FILE).exists()
+    bench.run(passes, recording="all")
+    assert (bench.folder / "test_x" / FILE).exists()
