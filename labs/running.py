@@ -22,12 +22,12 @@ from labs.history import History, Operation
 from labs.places import command, short
 from labs.process.cluster import ProcessCluster
 from labs.process.machine import Watch
-from labs.process.processes import Keepers
+from labs.process.processes import Keepers, NotImported
 from labs.results import Failure, Status, worst
 from labs.runs import Turns
 from labs.sandbox.plan import Sandbox
 from labs.sim.client import SimWorker
-from labs.sim.run import Outcome
+from labs.sim.run import NOT_IMPORTED, Outcome
 from labs.submission import check_offered, commands, module_path
 from labs.suites import Suite
 from labs.traces import events
@@ -96,6 +96,10 @@ class Report:
 
 class NotLinearizable(AssertionError):
     """What clients were told is wrong, however slow the machine was."""
+
+
+CONCLUSIVE: Final = (NotLinearizable, ServerStopped, NotImported)
+"""No machine is so busy that a correct submission fails like this."""
 
 
 class Runner:
@@ -254,7 +258,7 @@ class Runner:
             return "inconclusive"
         except AssertionError as error:
             failure.message = str(error) or "an assertion of the test does not hold"
-            complaint = "" if isinstance(error, NotLinearizable) else watch.complaint()
+            complaint = "" if isinstance(error, CONCLUSIVE) else watch.complaint()
         except (CallFailed, CallRefused) as error:
             failure.message = f"{type(error).__name__}: {error}"
             complaint = watch.complaint()
@@ -289,9 +293,11 @@ class Runner:
 
     def _in_sim(self, item: GradedItem, seeds: Sequence[int], folder: Path) -> Report:
         failed: list[Outcome] = []
+        tried = 0
         marks: dict[str, Mark] = {}
         with _noting(folder / "progress", len(seeds)) as progress:
             for outcome in self._simulate(item, seeds):
+                tried += 1
                 if outcome.status != "passed":
                     failed.append(outcome)
                 if outcome.operations and outcome.seed in seeds[:KEPT_HISTORIES]:
@@ -300,6 +306,8 @@ class Runner:
                     mark.happened = mark.happened or (what in marks and marks[what].happened)
                     marks[what] = mark
                 progress.note(len(failed))
+                if outcome.runaway:  # each seed would take seconds to say the same
+                    break
         if not failed:
             never = [what for what, mark in marks.items() if not mark.happened and len(seeds) >= mark.seeds]
             if not never:
@@ -310,12 +318,13 @@ class Runner:
         failed.sort(key=lambda outcome: outcome.seed)
         first = min(failed, key=lambda outcome: ("failed", "error", "inconclusive").index(outcome.status))
         failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
-        for again in self._simulate(item, [first.seed], folder):  # once more, and now all that it leaves is kept
+        once_more = [first] if first.runaway else self._simulate(item, [first.seed], folder)
+        for again in once_more:  # and now all that it leaves is kept
             keep(again, folder / str(first.seed), failure)
         if first.status == "failed":
             failure.shrink = self._shrink(item, first.seed)
         wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
-        return Report(first.status, len(seeds), wrong, failure, undecided=len(failed) - len(wrong))
+        return Report(first.status, tried, wrong, failure, undecided=len(failed) - len(wrong))
 
     def _simulate(self, item: GradedItem, seeds: Sequence[int], folder: Path | None = None) -> Iterator[Outcome]:
         limit = item.grade.within * self.patience
@@ -343,6 +352,8 @@ _NEVER: Final = (
 def failure_of(item: GradedItem, outcome: Outcome, replay: str, folder: str) -> Failure:
     """A failed run of the simulation, in words."""
     message, frames = parse_traceback(outcome.message)
+    if outcome.message.startswith(NOT_IMPORTED):  # where that was is all there is to know
+        message, frames = outcome.message.strip(), []
     stopped = "\nTraceback (most recent call last):" in message  # then the server's own words say it all
     return Failure(
         message=message,

@@ -47,6 +47,7 @@ from labs.process import system
 from labs.sandbox.cell import Cell
 from labs.sandbox.confine import Plan, Started, Unconfined
 from labs.sandbox.files import remove_tree
+from labs.sim.errors import own_traceback
 
 
 class Keeper:
@@ -247,8 +248,8 @@ def load(package: str, seconds: float) -> str | None:
         common_main.prepare(package)
     except common_main.BadUsage as error:
         return str(error)
-    except BaseException:  # an import may even call sys.exit
-        return traceback.format_exc()
+    except BaseException as error:  # an import may even call sys.exit
+        return own_traceback(error)
     finally:
         faulthandler.cancel_dump_traceback_later()
     if threading.active_count() > 1:

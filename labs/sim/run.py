@@ -32,6 +32,10 @@ Test = Callable[[Any], Awaitable[None]]
 """A graded test: a coroutine function that gets a cluster."""
 
 
+NOT_IMPORTED: Final = "could not be imported:\n"
+"""How the message begins of a submission, or a test, that Python could not load."""
+
+
 class Outcome(msgspec.Struct, omit_defaults=True):
     """How one seed ended."""
 
@@ -55,6 +59,8 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """The history of all clients."""
     stuck: str = ""
     """What all servers were doing when the time had run out (labs/stuck.py)."""
+    runaway: bool = False
+    """Whether code went on and on without waiting, until it was interrupted."""
     logs: dict[str, str] = {}
     """The end of what each server wrote, if the run failed. The test's own output is under the name `test`."""
 
@@ -117,6 +123,7 @@ def run(
         except (Exception, SimulationError) as error:
             _judge(outcome, error)
             forgotten = isinstance(error, ForgottenAwait)
+            outcome.runaway = isinstance(error, Runaway)
             if isinstance(error, Deadlock | TimeLimit | Runaway):
                 found = {name: cluster.look_into(name) for name in cluster.names}
                 outcome.stuck = stuck.report(cluster, found, {}, long=0.0)  # nothing was about to happen

@@ -24,7 +24,7 @@ from labs.cluster import Cluster
 from labs.grading import Inconclusive
 from labs.sim import guard
 from labs.sim.errors import own_traceback
-from labs.sim.run import LIMIT, Outcome, Test, run
+from labs.sim.run import LIMIT, NOT_IMPORTED, Outcome, Test, run
 from labs.traces.events import Header
 
 PR_SET_PDEATHSIG: Final = 1
@@ -110,7 +110,7 @@ def load(job: Job) -> Test:
         test: Test = getattr(_module(job.file), job.test)
         importlib.import_module(f"{job.package}.roles")
     except BaseException as error:
-        raise NotImported(f"could not be imported:\n{own_traceback(error)}") from None
+        raise NotImported(NOT_IMPORTED + own_traceback(error)) from None
     return test
 
 
@@ -133,7 +133,7 @@ def _run(job: Job, test: Test, seed: int, after: Sequence[Callable[[Cluster], No
         return once(None if job.folder is None else Path(job.folder) / str(seed))
     outcome = once()
     failed = outcome.status == "failed"
-    if failed or first:
+    if (failed or first) and not outcome.runaway:
         again = once(Path(job.folder) / str(seed) if failed and job.folder is not None else None)
         if again.digest != outcome.digest:
             outcome.status = "error"

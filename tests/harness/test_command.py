@@ -321,3 +321,16 @@ def test_what_fails_in_the_same_way_is_told_once(lab: Lab, tmp_path: Path, broke
         for name in ("first_primary", "first_backup", "waits_for_acknowledgement"):
             assert f"│ viewservice::test_{name} " in done.stdout
         assert done.stdout.count("replay  ") == 1
+
+
+@pytest.mark.parametrize("world", ["process", "sim"])
+def test_a_slip_of_the_pen_is_shown_where_it_is(lab: Lab, tmp_path: Path, broken: Path, world: str) -> None:
+    server = broken / "lab1_pbservice" / "viewservice" / "server.py"
+    server.write_text(server.read_text().replace("class ViewServer:", "class ViewServer"))
+    words = ["-k", "first_primary", "--world", world, "-n0", "--json", tmp_path / "results.json"]
+    done = lab("test", "viewservice", "--submission", broken, *words, "--out", tmp_path / "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (test,) = json.loads((tmp_path / "results.json").read_text())["tests"]
+    assert re.search(r'viewservice/server\.py", line \d+\n +class ViewServer\n', test["message"])
+    assert "SyntaxError: expected ':'" in test["message"]
+    assert "importlib" not in test["message"], "expected nothing of how it was imported"

@@ -1,5 +1,6 @@
 """What many runs of a test amount to, and how a failure's text is read."""
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from labs.confidence import Policy, Tally
 from labs.grading import Grade
 from labs.results import Attempt, Failure, Status, folder_name, summarise, tally_of
-from labs.running import GradedItem, _where, parse_traceback
+from labs.running import GradedItem, Runner, _where, parse_traceback
+from labs.sim.run import Outcome
 from labs.suites import SUITES
 from labs.testing import _status
 from labs.usage import FAILED, INCONCLUSIVE, PASSED
@@ -168,3 +170,19 @@ def test_the_line_shown_is_the_test_s_own() -> None:
     text = f'Traceback (most recent call last):\n  File "{here}", line {line}, in example_test\n'
     _, frames = parse_traceback(f'{text}  File "{here}", line {line + 5}, in helper\nAssertionError: no\n')
     assert _where(item, frames) == f"at test_results.py:{line}: await helper()"
+
+
+def test_seeds_that_would_all_run_on_and_on_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def simulate(*arguments: object, **options: object) -> Iterator[Outcome]:
+        for seed in range(1, 21):
+            asked.append(seed)
+            yield Outcome(seed, "failed" if seed == 3 else "passed", "Runaway: so it is", runaway=seed == 3)
+
+    item = GradedItem("example_test", Path(__file__), example_test, Grade("Example", "A", 1, 1.0), SUITES[0])
+    runner = Runner("run", None, 1.0)
+    monkeypatch.setattr(runner, "_simulate", simulate)
+    report = runner.run(item, "sim", range(1, 21), tmp_path)
+    assert asked == [1, 2, 3]
+    assert (report.status, report.runs, report.failed_seeds) == ("failed", 3, [3])

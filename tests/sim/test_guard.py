@@ -103,6 +103,7 @@ def test_code_that_never_waits_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(guard, "SECONDS_IN_ONE_STEP", 0.1)
     outcome = misbehave("endless_loop")
     assert outcome.status == "failed"
+    assert outcome.runaway
     assert "Runaway: s-1 ran for 0.1 s without waiting at " in outcome.message
     assert f"{mischief.__file__}:" in outcome.message
     assert " in endless_loop: " in outcome.message
@@ -112,6 +113,7 @@ def test_a_loop_in_which_time_does_not_pass_is_stopped(monkeypatch: pytest.Monke
     monkeypatch.setattr(loop, "STEPS_AT_ONE_INSTANT", 1000)
     outcome = misbehave("busy_waiting")
     assert outcome.status == "failed"
+    assert outcome.runaway
     assert "Runaway: 1000 steps, and still it is " in outcome.message
     assert marked("busy_waiting") in outcome.message
 
