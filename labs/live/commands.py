@@ -564,8 +564,9 @@ async def drop(words: Words) -> str:
 
 async def _one_held(words: Words, do: Callable[[int], None], becomes: str) -> str:
     number = words.number("NUMBER", 1)
-    if words.session.scripts:  # which cannot look whether it is there already
-        await held_request(words.session.cluster, *_pair(words), number)
+    src, dst = _pair(words)
+    if words.session.cluster.link(src, dst).held:
+        await held_request(words.session.cluster, src, dst, number)  # a script cannot look whether it is there already
     try:
         do(number)
     except ValueError as error:

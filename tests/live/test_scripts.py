@@ -13,12 +13,16 @@ SESSION = (
     "kill pb-1",
     "until view pb-2 pb-3",
     "stop ck-2",
-    "append a x",  # once it is answered, the new backup has all the data
+    "add",
+    "hold pb-4 vs",  # the Pings of a spare
+    "deliver pb-4 vs 1",
+    "drop pb-4 vs 2",
+    "release pb-4 vs",
+    "append a x",
     "hold pb-2 pb-3",
     "append a y",
-    "deliver pb-2 pb-3 1",
-    "until answered",
     "release pb-2 pb-3",
+    "until answered",
     "tap pb-3 delay=0.01",
     "cut pb-3 pb-2",
     "heal",
@@ -41,7 +45,7 @@ def test_a_saved_session_is_a_script_and_a_test_for_both_worlds(tmp_path: Path) 
         'await asking.check(ck_1, "a", "oldxy")',
         'late_1 = cluster.spawn(ck_1.append("a", "y"))',
         'await asking.put(ck_1, "it\'s \\"odd\\"", "a\\\\b")',
-        'await held_request(cluster, "pb-2", "pb-3", 1)',
+        'await held_request(cluster, "pb-4", "vs", 1)',
     ):
         assert f"    {line}\n" in saved
     test = [sys.executable, "-m", "labs", "test", str(tmp_path / "saved.py"), "-n0"]
