@@ -271,7 +271,7 @@ def regrade(**options: object) -> int:
 @click.option("--servers", type=click.IntRange(1, 20), metavar="N", help="Servers; in lab 3, in each group.")
 @click.option("--groups", type=click.IntRange(1, 20), metavar="N", help="Groups of servers, in lab 3.  [default: 2]")
 @click.option("--script", type=EXISTING_FILE, metavar="FILE", help="Carry out the commands in FILE first.")
-@click.option("--web", is_flag=True, hidden=True)
+@click.option("--web", is_flag=True, help="A panel in the browser, too: prints its address.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of logs.  [default: runs/TIME-ID]"
 )
@@ -281,7 +281,7 @@ def up(**options: object) -> int:
 
     \b
     lab up lab1                           the primary/backup service, three servers and a view service
-    lab up lab3 --groups 3                masters, and three groups of three servers
+    lab up lab3 --groups 3 --web          masters, three groups of servers, and a panel in the browser
     lab up paxos --submission ../mine     your own peers; `help` and `experiments` say what to try
     lab up lab1 --script session.lab      a session again, as `save` has written it
     """

@@ -472,19 +472,17 @@ async def tap(words: Words) -> str:
 
 
 @command(
-    "untap DST",
+    "untap DST [from SRC]",
     topic=NETWORK,
     example="untap pb-1",
     learn="Whatever was lost stays lost, unless somebody asks again.",
-    in_test="cluster.tap({DST!r})",
+    in_test="cluster.tap({DST!r}, Faults(){sources})",
 )
 async def untap(words: Words) -> str:
-    """Nothing happens to requests to DST any more. What is held sets out."""
+    """Requests to DST (from SRC alone) are not lost, delayed, doubled or disordered any more."""
     dst = words.server("DST")
-    for src in words.session.starts:
-        if words.session.cluster.link(src, dst).held:
-            words.session.cluster.release(src, dst)
-    words.session.cluster.tap(dst)  # it still counts
+    sources = [words.server("SRC")] if "SRC" in words.arguments else None
+    words.session.cluster.tap(dst, sources=sources)  # it still counts
     return f"requests reach {dst} as they were sent"
 
 

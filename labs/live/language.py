@@ -49,6 +49,9 @@ async def carry_out(session: Session, line: str) -> str:
         raise
     finally:
         entry.ended = session.cluster.now()
+        if entry in session.entries:
+            for follow in session.followers:
+                follow(entry)
     return entry.said
 
 

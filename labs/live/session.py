@@ -67,6 +67,8 @@ class Session:
         self.entries: list[Entry] = []
         self.hearers: list[Callable[[str], None]] = []
         """Told what happens by itself: answers that come late, servers that end."""
+        self.followers: list[Callable[[Entry], None]] = []
+        """Told of every command that is over, whoever gave it."""
         self.starts: dict[str, Start] = {}
         """Every server and clerk, in the order in which they were started."""
         self.clerks: dict[str, Clerk] = {}

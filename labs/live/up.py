@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.main import new_event_loop
 from labs.live import scripts, teaching  # noqa: F401  # teaching adds to the table of commands
@@ -24,6 +24,9 @@ from labs.submission import check_offered, commands
 from labs.traces.events import FILE, Header
 from labs.traces.recorder import Recorder
 from labs.usage import FAILED, INTERRUPTED, BadUsage
+
+if TYPE_CHECKING:
+    from labs.live.web import Panel
 
 SCRIPT: Final = "session.lab"
 """In the run's folder: what was done, as a script."""
@@ -64,7 +67,7 @@ def run(request: Request) -> int:
     cluster = ProcessCluster(package, keeper, 0, folder, request.patience, recorder, tap_all=True)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            status = runner.run(_until_ended(request, found, cluster))
+            status = runner.run(_until_ended(request, found, cluster, recorder))
     finally:
         keepers.close()
         recorder.close()
@@ -85,9 +88,9 @@ def _header(request: Request, found: Shape) -> Header:
     )
 
 
-async def _until_ended(request: Request, found: Shape, cluster: ProcessCluster) -> int:
+async def _until_ended(request: Request, found: Shape, cluster: ProcessCluster, recorder: Recorder) -> int:
     """The session, until it ends or somebody ends it."""
-    session = asyncio.ensure_future(_live(request, found, cluster))
+    session = asyncio.ensure_future(_live(request, found, cluster, recorder))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, session.cancel)
@@ -97,17 +100,24 @@ async def _until_ended(request: Request, found: Shape, cluster: ProcessCluster) 
         return INTERRUPTED
 
 
-async def _live(request: Request, found: Shape, cluster: ProcessCluster) -> int:
+async def _live(request: Request, found: Shape, cluster: ProcessCluster, recorder: Recorder) -> int:
+    panel: Panel | None = None
     async with cluster:
         session = Session(cluster, found)
         try:
+            panel = _panel(session, recorder) if request.web else None
             await open_session(session)
             show(_greeting(request, session))
+            if panel is not None:
+                show(f"the panel is at {await panel.start()}")
             if request.script is not None:
                 session.hearers.append(show)
                 await scripts.run(session, request.script)
                 session.hearers.remove(show)
-            return await _ask(request, session)
+            status = await _ask(session)
+            if panel is not None and not sys.stdin.isatty():
+                await asyncio.Event().wait()  # until somebody ends it
+            return status
         except ScriptFailed as error:
             show(f"! {error}")
             return FAILED
@@ -116,10 +126,18 @@ async def _live(request: Request, found: Shape, cluster: ProcessCluster) -> int:
             return FAILED
         finally:
             session.close()
+            if panel is not None:
+                await panel.close()
             _keep(session)
 
 
-async def _ask(request: Request, session: Session) -> int:
+def _panel(session: Session, recorder: Recorder) -> "Panel":
+    from labs.live.web import Panel  # which takes a while to load
+
+    return Panel(session, recorder)
+
+
+async def _ask(session: Session) -> int:
     if sys.stdin.isatty() and sys.stdout.isatty():
         runs_folder().mkdir(parents=True, exist_ok=True)
         return await prompt(session, runs_folder() / HISTORY)
