@@ -159,7 +159,12 @@ def _print(console: Console, events: Iterable[Event], known: list[Event]) -> Non
     number = max((len(_number(event)) for event in known), default=5)
     for event in events:
         text = line(event, width, number)
-        console.print(Text(text, STYLES.get(event.kind, "")) if console.is_terminal else text)
+        if console.is_terminal:
+            console.print(Text(text, STYLES.get(event.kind, "")))
+        else:  # fifteen times as fast
+            console.file.write(f"{text}\n")
+        if not known:  # somebody waits for it
+            console.file.flush()
 
 
 def line(event: Event, width: int, number: int) -> str:
