@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from common.protocol import GetView, View
@@ -18,6 +19,7 @@ from labs.cluster import NotInTime, ServerStopped
 from labs.process import cluster as process_cluster
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
+from labs.results import RunResult
 from labs.submission import Command, commands, packages
 from labs.usage import BadUsage
 
@@ -248,3 +250,33 @@ def test_a_program_in_python_finds_the_official_common(start: Callable[..., None
         assert await cluster.call("vs", GetView()) == View(0, "", "")
 
     start("sh", "-c", f'exec {sys.executable} -m common.main lab1_pbservice "$0" "$1" "$2"', then=ask)
+
+
+# --- a lab that stands on another ------------------------------------------------------------------------------------
+
+
+def points(folder: Path, *words: object) -> tuple[float, str]:
+    """Runs `lab test` on the submission `mine`. Gives the points and all messages."""
+    file = folder / "result.json"
+    lab(folder, "test", *words, "--submission", "mine", "-n0", "--json", file)
+    found = msgspec.json.decode(file.read_bytes(), type=RunResult)
+    return found.points, "\n".join(test.message for test in found.tests)
+
+
+@pytest.mark.parametrize("world", ["process", "sim"])
+def test_lab_3_stands_on_the_submission_s_paxos_or_on_the_reference_s(tmp_path: Path, world: str) -> None:
+    seeds = ["--seeds", "1"] if world == "sim" else []
+    words = ["shardmaster", "-k", "test_historical_queries", "--world", world, *seeds]
+    shutil.copytree(ROOT / "lab3_shardkv", tmp_path / "mine" / "lab3_shardkv")
+    assert points(tmp_path, *words) == (1, ""), "it has none, so the reference's serves it"
+
+    shutil.copytree(ROOT / "lab2_kvpaxos", tmp_path / "mine" / "lab2_kvpaxos")
+    rsm = tmp_path / "mine" / "lab2_kvpaxos" / "paxosrsm" / "rsm.py"
+    rsm.write_text(rsm.read_text() + "\n\nraise ZeroDivisionError('this is my own')\n")
+    worth, said = points(tmp_path, *words)
+    assert worth == 0
+    assert "mine/lab2_kvpaxos/paxosrsm/rsm.py" in said
+    assert "ZeroDivisionError: this is my own" in said
+
+    shutil.copytree(ROOT / "lab2_kvpaxos", tmp_path / "mine" / "lab2_kvpaxos", dirs_exist_ok=True)
+    assert points(tmp_path, *words) == (1, ""), "its own is right now"
