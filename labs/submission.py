@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from labs.places import tutorial_folder
-from labs.suites import SUITES, TUTORIAL
+from labs.suites import BORROWS, SUITES, TUTORIAL
 from labs.usage import BadUsage
 
 FILE: Final = "lab.toml"
@@ -101,7 +101,15 @@ def check_offered(folder: Path, package: str, world: str) -> None:
 
 
 def _is_python(folder: Path, package: str) -> bool:
-    return (folder / package / "roles.py").is_file()
+    """Whether the lab is there as a package. Raises `BadUsage` if Python would look past it."""
+    if not (folder / package / "roles.py").is_file():
+        return False
+    for each in (package, *BORROWS.get(package, ())):
+        if any((folder / each).glob("*.py")) and not (folder / each / "__init__.py").is_file():
+            raise BadUsage(
+                f"expected a file {folder / each / '__init__.py'}: without it, Python looks for {each} elsewhere"
+            )
+    return True
 
 
 def module_path(submission: Path | None, package: str) -> list[Path]:

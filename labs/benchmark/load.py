@@ -30,6 +30,8 @@ from labs.benchmark import loadpage
 from labs.benchmark.peers import Etcd, NotInstalled
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
+from labs.submission import check_offered, commands, module_path
+from labs.usage import BadUsage
 
 OPERATIONS: Final[tuple[Kind, ...]] = ("put", "append", "get")
 VALUE_SIZE: Final = 64
@@ -314,6 +316,18 @@ async def _measure(
         return samples, await measure_memory(lab, say) if memory else []
 
 
+def _measured(submission: Path | None, package: str) -> list[Path]:
+    """Where the servers that are measured have their code. Raises `click.UsageError`."""
+    if submission is not None:
+        try:
+            check_offered(submission, package, "process")
+        except BadUsage as error:
+            raise click.UsageError(str(error)) from None
+        if package in commands(submission):
+            raise click.UsageError(f"{package} in {submission} is a command, and has no role `load` to measure it with")
+    return module_path(submission, package)
+
+
 def command(service: Service) -> click.Command:
     """The measurement of one service as a command."""
 
@@ -323,6 +337,7 @@ def command(service: Service) -> click.Command:
     @click.option("--clerks", multiple=True, type=click.IntRange(1, KEYS), default=(1, 8, 32, 128), show_default=True)
     @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
     @click.option("--seconds", type=float, default=1.0, show_default=True, help="Of each measurement.")
+    @click.option("--submission", type=click.Path(path_type=Path), metavar="DIR", help="Of DIR, not of the reference.")
     @click.option("--json", "json_file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
     @click.option("--html", "html_file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
     def measure_service(
@@ -331,13 +346,14 @@ def command(service: Service) -> click.Command:
         clerks: tuple[int, ...],
         rounds: int,
         seconds: float,
+        submission: Path | None,
         json_file: Path | None,
         html_file: Path | None,
     ) -> None:
         plan = Plan(clerks, rounds, seconds)
         console = Console(width=WIDTH)
         facts = machine()
-        keeper = Keeper(service.package, f"benchmark-{uuid.uuid4().hex}")
+        keeper = Keeper(service.package, f"benchmark-{uuid.uuid4().hex}", _measured(submission, service.package))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 samples, curve = runner.run(

@@ -35,6 +35,23 @@ def test_an_append_is_compared_with_a_put_where_the_peer_has_no_append() -> None
     ]
 
 
+def test_a_submission_is_measured_in_the_place_of_the_reference(tmp_path: Path) -> None:
+    package = tmp_path / "lab1_pbservice"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "roles.py").write_text("raise ZeroDivisionError('this is what was measured')\n")
+
+    def measure(folder: Path) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "labs", "bench", "pbservice", "--rounds", "1", "--submission", str(folder)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert "ZeroDivisionError: this is what was measured" in measure(tmp_path).stderr
+    (package / "roles.py").unlink()
+    (tmp_path / "lab.toml").write_text('[lab1_pbservice]\ncommand = ["sh"]\n')
+    assert "has no role `load`" in measure(tmp_path).stderr
+    assert "there is no folder" in measure(tmp_path / "nowhere").stderr
+
+
 @pytest.mark.parametrize("service", ["kvpaxos", "pbservice"])
 def test_a_small_measurement_from_beginning_to_end(service: str, tmp_path: Path) -> None:
     """The command starts the service and its load, and writes a table, the figures and a page of its own."""

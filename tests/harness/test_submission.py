@@ -41,6 +41,7 @@ def write(tmp_path: Path) -> Callable[[str, str], None]:
 
 
 def test_a_lab_is_a_package_or_a_command(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    write("lab2_kvpaxos/__init__.py", "")
     write("lab2_kvpaxos/roles.py", "ROLES = {}")
     write("lab1_pbservice/main.mjs", "a folder of that name may hold anything else")
     write("lab.toml", '[lab1_pbservice]\ncommand = ["sh", "-c", "true"]\n')
@@ -79,6 +80,7 @@ def test_a_lab_toml_that_makes_no_sense_is_said_to_in_one_line(
     write: Callable[[str, str], None], tmp_path: Path, text: str, complaint: str
 ) -> None:
     if "lab2" in text:
+        write("lab2_kvpaxos/__init__.py", "")
         write("lab2_kvpaxos/roles.py", "ROLES = {}")
     write("lab.toml", text)
     with pytest.raises(BadUsage, match=complaint) as error:
@@ -250,6 +252,22 @@ def test_a_program_in_python_finds_the_official_common(start: Callable[..., None
         assert await cluster.call("vs", GetView()) == View(0, "", "")
 
     start("sh", "-c", f'exec {sys.executable} -m common.main lab1_pbservice "$0" "$1" "$2"', then=ask)
+
+
+def test_python_does_not_look_past_a_package(write: Callable[[str, str], None], tmp_path: Path) -> None:
+    """Without the file, the reference would be imported in its place, and get all points."""
+    write("mine/lab1_pbservice/roles.py", "raise ZeroDivisionError")
+    with pytest.raises(BadUsage, match=r"expected a file .*mine/lab1_pbservice/__init__\.py: without it"):
+        packages(tmp_path / "mine")
+    done = lab(tmp_path, "test", "viewservice", "--submission", "mine")
+    assert done.returncode == 2
+    write("mine/lab1_pbservice/__init__.py", "")
+    assert packages(tmp_path / "mine") == ["lab1_pbservice"]
+    write("mine/lab3_shardkv/__init__.py", "")
+    write("mine/lab3_shardkv/roles.py", "ROLES = {}")
+    write("mine/lab2_kvpaxos/helpers.py", "it stands on this, and this would be looked past")
+    with pytest.raises(BadUsage, match=r"expected a file .*mine/lab2_kvpaxos/__init__\.py"):
+        packages(tmp_path / "mine")
 
 
 # --- a lab that stands on another ------------------------------------------------------------------------------------
