@@ -20,7 +20,7 @@ import msgspec
 from labs.debugging.messages import Field
 from labs.traces.words import visible
 
-WIDTH: Final = 90
+WIDTH: Final = 140
 """Characters of a value on one line."""
 TEXT: Final = 60
 """Characters of a text or of binary data that are shown."""
@@ -69,8 +69,14 @@ class _Walk:
                 for name, value in _variables(handler):
                     if not isinstance(value, self._skipped):
                         found.setdefault(id(value), (name, value))
-        inner = {id(part) for _, root in found.values() for part in self._parts(root)}
-        return [root for key, root in found.items() if key not in inner] or list(found.values())
+        places = list(found)
+        reached = {key: {id(part) for part in self._parts(root)} for key, (_, root) in found.items()}
+
+        def is_part(key: int, of: int) -> bool:
+            """Of two that lead to each other, the one that was named last has the other as its part."""
+            return key in reached[of] and (of not in reached[key] or places.index(of) > places.index(key))
+
+        return [found[key] for key in places if not any(is_part(key, of) for of in places if of != key)]
 
     def _parts(self, root: Any) -> Iterator[Any]:
         """The objects that this one leads to, by attributes."""

@@ -1,7 +1,7 @@
 """The terminal of `lab debug`: reads commands, has the session do them, shows what came of it."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from labs.debugging.messages import Flight, ServerLook, TaskLook
 from labs.debugging.session import Difference, Refused, Session, differences, labelled, server_in
 from labs.debugging.timeline import Moment, Timeline, Wanted, is_fault, is_operation, message_to
 from labs.schedules import describe
+from labs.traces.events import Event
 from labs.traces.words import visible
 
 AROUND: Final = 5
@@ -224,7 +225,7 @@ class Shell:
                 self.console.print(Text(visible(line), "red"))
 
     def _moment(self, at: int, moment: Moment, here: bool = False, timeline: Timeline | None = None) -> None:
-        for number, event in enumerate(moment.events):
+        for number, event in enumerate(_without_tracebacks(moment.events)):
             head = f"{at:>6} {moment.time:10.4f} s  " if number == 0 else f"{'':>6} {'':>10}    "
             words = (timeline or self.session.timeline).words(event)
             self.console.print(Text.assemble((head, "bold" if here else "dim"), (words, STYLES.get(event.kind, ""))))
@@ -241,19 +242,27 @@ class Shell:
 
     def state(self, words: list[str]) -> None:
         look = self.session.look
-        servers = [server_in(look, name) for name in words] or [s for s in look.servers if s.state != "killed"]
+        known = {server.name for server in look.servers}
+        named = [word for word in words if word in known or word in self.names()]
+        parts = [word for word in words if word not in named]
+        servers = [server_in(look, name) for name in named] or [s for s in look.servers if s.state != "killed"]
         if not servers:
             raise Refused("no server runs yet; `step` goes on")
+        if parts and not any(part in path for server in servers for path, _ in server.fields for part in parts):
+            raise Refused(f"expected the name of a server or a clerk ({', '.join(known)}), or a part of its state")
         for server in servers:
-            self._server(server)
+            self._server(server, parts)
 
-    def _server(self, server: ServerLook) -> None:
+    def _server(self, server: ServerLook, parts: list[str]) -> None:
+        """With `parts`, only what has one of these in its name."""
         at, before = self._seen.get(server.name, (None, None))
         self._seen[server.name] = self.session.place, server
         since = "" if at is None or at == self.session.place else f", changes since moment {at}"
         self.console.print(Text.assemble((server.name, "bold"), f" ({server.role}, {server.state}{since})"))
         changed = {each.path: each for each in differences(before, server)} if before is not None else {}
         for path, value in server.fields:
+            if parts and not any(part in path for part in parts):
+                continue
             self.console.print(
                 Text.assemble(f"  {path} = ", (value, "bold yellow"), _was(changed[path]))
                 if path in changed
@@ -262,6 +271,8 @@ class Shell:
         for difference in changed.values():
             if difference.after is None:
                 self.console.print(Text(f"  {difference.path} is gone, was {difference.before}", "yellow"))
+        if parts:
+            return
         for call in server.calls:
             self.console.print(Text(f"  waits for {call}", "cyan"))
         for task in server.tasks:
@@ -478,9 +489,10 @@ COMMANDS: Final = (
     Command(("events", "e"), "events [N]", "the N moments before and after this one", "", Shell.events),
     Command(
         ("state", "p"),
-        "state [NAME…]",
+        "state [NAME…] [PART…]",
         "what servers know, wait for and do",
-        "What has changed since you last looked at a server is marked, with what it was.",
+        "What has changed since you last looked at a server is marked, with what it was.\n"
+        "state pb-1 view      of pb-1, only what has `view` in its name",
         Shell.state,
     ),
     Command(
@@ -571,6 +583,17 @@ def _seconds(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
+
+
+def _without_tracebacks(events: Sequence[Event]) -> Iterator[Event]:
+    """What a server writes of its own end is in its log, and in the verdict."""
+    crashed = {event.src for event in events if event.kind == "crash"}
+    dying: set[str] = set()
+    for event in events:
+        if event.kind == "log" and event.src in crashed and event.text.startswith("Traceback"):
+            dying.add(event.src)
+        if event.kind != "log" or event.src not in dying:
+            yield event
 
 
 def _short(file: str) -> str:

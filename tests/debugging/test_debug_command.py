@@ -79,7 +79,7 @@ REFUSED: Final = (
     ("goto soon", "expected a number, got 'soon'"),
     ("next nothing", "there is no event with 'nothing' in it after this moment"),
     ("deliver 1", "expected a message on its way (there is none), got 1"),
-    ("state pb-9", "expected a server or a clerk (none has started yet), got 'pb-9'"),
+    ("state pb-9", "no server runs yet; `step` goes on"),
     ("undo", "nothing was chosen yet"),
     ("failure", "this run passes"),
     ("diverge", "this run passes"),
