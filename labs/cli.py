@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from labs.confidence import POLICIES
-from labs.usage import BAD_USAGE, FAILED, INTERRUPTED, PASSED, BadUsage
+from labs.usage import BAD_USAGE, INTERRUPTED, PASSED, BadUsage
 
 EXISTING_FOLDER = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -411,22 +411,14 @@ def doctor() -> int:
 @lab.command(context_settings={"allow_interspersed_args": False})
 @click.argument("words", nargs=-1, metavar="[NAME [OPTION]...]", type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> int:
-    """Measure this project on this machine: `checker`, `kvpaxos` and more, or all there is.
+    """Measure this project on this machine: `checker`, `kvpaxos`, `rpc` and more, or all there is.
 
-    What follows a name are that measurement's own options, as in `lab bench kvpaxos --help`.
+    What follows a name are that measurement's own options, as in `lab bench kvpaxos --help`; without a name they are
+    --peers, --rounds N, --json FILE and --html FILE, and one page tells of everything.
     """
-    import subprocess
+    from labs.benchmark.everything import run
 
-    from labs.benchmark import MEASUREMENTS
-
-    name, *options = words or ("",)
-    if name and name not in MEASUREMENTS:
-        raise BadUsage(f"expected a measurement ({', '.join(MEASUREMENTS)}), got {name!r}")
-    statuses = [
-        subprocess.run([sys.executable, "-m", f"labs.benchmark.{each}", *options], check=False).returncode
-        for each in ([name] if name else MEASUREMENTS)
-    ]
-    return FAILED if any(statuses) else PASSED
+    return run(words)
 
 
 @lab.command()

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -28,6 +29,17 @@ PRESSURE_SECONDS: Final = 0.2
 """How long the load is looked at."""
 RUNTIMES: Final = {"node": "--version", "go": "version"}
 """Programs that servers in other languages may need, and how each is asked for its version."""
+PEER_PROGRAMS: Final = ("etcd", "go", "redis-server", "cc")
+"""What `lab bench --peers` needs of programs."""
+PEER_PACKAGES: Final = "etcd-server golang-go golang-etcd-server-dev redis-server gcc libc6-dev"
+PEER_MODULES: Final = {
+    "pysyncobj": "pysyncobj",
+    "grpcio": "grpc",
+    "rpyc": "rpyc",
+    "Pyro5": "Pyro5",
+    "zerorpc": "zerorpc",
+}
+"""And of Python's packages: what each is called, and its module."""
 ENOUGH_FILES: Final = 4096
 """Open files that a run with several workers may want at once."""
 
@@ -54,6 +66,7 @@ def examine() -> list[Finding]:
         _files(),
         _uvloop(),
         _runtimes(),
+        _peers(),
         _landlock(),
         _namespaces(),
         _cgroups(),
@@ -111,6 +124,16 @@ def _runtimes() -> Finding:
     missing = [program for program in RUNTIMES if shutil.which(program) is None]
     follows = f"no {' and no '.join(missing)}: a submission whose lab.toml names it cannot be run" if missing else ""
     return Finding("Other languages", ", ".join(found) or "none", not missing, follows)
+
+
+def _peers() -> Finding:
+    programs = [name for name in PEER_PROGRAMS if shutil.which(name)]
+    modules = [name for name, module in PEER_MODULES.items() if importlib.util.find_spec(module)]
+    missing = [name for name in (*PEER_PROGRAMS, *PEER_MODULES) if name not in (*programs, *modules)]
+    lines = [f"apt-get install {PEER_PACKAGES}"] if len(programs) < len(PEER_PROGRAMS) else []
+    lines += ["pip install '.[peers]'"] if len(modules) < len(PEER_MODULES) else []
+    follows = f"lab bench --peers goes without {', '.join(missing)}: {'; '.join(lines)}" if missing else ""
+    return Finding("Peers", ", ".join(programs + modules) or "none", not missing, follows)
 
 
 def _version(program: str, question: str) -> str:

@@ -2,4 +2,15 @@
 
 from typing import Final
 
-MEASUREMENTS: Final = ("start", "sim", "pbservice", "kvpaxos", "shardkv", "checker")
+MEASUREMENTS: Final = (
+    "start",
+    "sim",
+    "checker",
+    "rpc",
+    "pbservice",
+    "kvpaxos",
+    "shardkv",
+    "overload",
+    "curves",
+    "suites",
+)

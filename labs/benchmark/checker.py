@@ -1,12 +1,16 @@
-"""How fast histories are judged: `python -m labs.benchmark.checker [FOLDER]`, on one core.
+"""How fast histories are judged, on one core.
 
-FOLDER may hold histories of the tests of github.com/anishathalye/porcupine, such as `c10-ok.txt`. These, and long ones
-of one key, are judged both ways: by their epochs, and by a search as if those did not tell.
+The folder that LAB_PORCUPINE names may hold histories of the tests of github.com/anishathalye/porcupine, such as
+`c10-ok.txt`. These, and long ones of one key, are judged both ways: by their epochs, and by a search as if those did
+not tell. What Porcupine itself took for them, on a machine of two cores, stands beside them as the target.
 """
 
 import gc
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,16 +19,22 @@ from random import Random
 from typing import Final
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
+from labs.benchmark.figures import Figure, Options, command
 from labs.history import Operation
 from labs.linearizability import STEP_LIMIT, by_key, check
 from labs.linearizability.reading import read
 from labs.linearizability.search import Budget, search
 
-ROUNDS: Final = 5
-"""Of so many measurements the best counts."""
+CHECK_MS: Final = 300.0
+"""Milliseconds in which 100,000 operations should be judged."""
+FILE_MS: Final = 500.0
+"""The same from a file, with all that the command does besides."""
+PORCUPINE: Final = Path(os.environ["LAB_PORCUPINE"]) if "LAB_PORCUPINE" in os.environ else None
+PORCUPINE_MS: Final = {"c10-ok.txt": 0.75, "c50-ok.txt": 182.0, "c50-bad.txt": 38.0}
+"""What Porcupine took for them."""
+LONG_ENOUGH: Final = 0.1
+"""Seconds that a measurement takes at least."""
 WORKLOADS: Final = (("appends, some puts", 10, 0.5, 0.05), ("appends", 1000, 0.5, 0.0), ("puts", 10, 0.5, 0.5))
 """What is written, the number of keys, and how many operations are gets and puts."""
 LINE: Final = re.compile(
@@ -72,48 +82,66 @@ def porcupine(path: Path) -> list[Operation]:
     return operations
 
 
-def measure(folder: Path | None = None) -> Iterator[tuple[str, int, float]]:
-    """What was judged, how many operations it has, and in how many seconds."""
+def measure(options: Options) -> list[Figure]:
+    """Each history judged by its epochs, and some by a search, too."""
+    count = 1000 if options.small else 100_000
     operations: list[Operation] = []
+    figures: list[Figure] = []
+
+    def note(what: str, action: Callable[[], object], limit: float | None = None) -> None:
+        options.say(what)
+        figures.append(Figure(what, "ms", _milliseconds(action, options.rounds), at_most=limit))
+
     for what, keys, gets, puts in WORKLOADS:
-        operations = list(executed(Random(keys), 50, 100_000, keys, gets, puts))
-        yield f"epochs: 50 clients, {keys:,} keys, {what}", len(operations), _best(partial(check, operations))
+        operations = list(executed(Random(keys), 50, count, keys, gets, puts))
+        note(f"{count:,} operations, 50 clients, {keys:,} keys, {what}", partial(check, operations), CHECK_MS)
     data = b"\n".join(map(msgspec.json.encode, operations))
-    yield "to read these from JSON lines", len(operations), _best(partial(read, data))
+    note(f"to read these {count:,} from JSON lines", partial(read, data))
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        file.write(data)
+        file.flush()
+        words = [sys.executable, "-m", "labs", "linearizable", file.name]
+        options.say("lab linearizable")
+        values = [_processor_ms(words) for _ in range(options.rounds)]
+        figures.append(Figure("the same from a file, by lab linearizable", "ms", values, at_most=FILE_MS))
     for clients in (3, 10):
-        operations = list(executed(Random(clients), clients, 10_000, 1, 0.3, 0.0))
-        yield f"epochs: {clients} clients, one key", len(operations), _best(partial(check, operations))
-        yield f"search: {clients} clients, one key", len(operations), _best(partial(_search, operations))
-    for file in sorted(folder.glob("c*.txt")) if folder else ():
-        operations = porcupine(file)
-        yield f"epochs: {file.name}", len(operations), _best(partial(check, operations))
-        yield f"search: {file.name}", len(operations), _best(partial(_search, operations))
+        operations = list(executed(Random(clients), clients, count // 10, 1, 0.3, 0.0))
+        size = f"{len(operations):,} operations, {clients} clients, one key"
+        note(f"{size}, by epochs", partial(check, operations))
+        note(f"{size}, by search", partial(_search, operations))
+    for path in sorted(PORCUPINE.glob("c*.txt")) if PORCUPINE else ():
+        operations = porcupine(path)
+        note(f"{path.name}, by epochs", partial(check, operations), PORCUPINE_MS.get(path.name))
+        note(f"{path.name}, by search", partial(_search, operations))
+    return figures
 
 
 def _search(operations: list[Operation]) -> bool:
     return all(search(history, Budget(STEP_LIMIT)) is not None for history in by_key(operations).values())
 
 
-def _best(action: Callable[[], object]) -> float:
-    """Seconds of the processor, which do not tell what else the machine did."""
+def _milliseconds(action: Callable[[], object], rounds: int) -> list[float]:
+    """Of the processor, which does not tell what else the machine did."""
     gc.collect()
-    seconds = []
-    for _ in range(ROUNDS):
-        began = time.process_time()
-        action()
-        seconds.append(time.process_time() - began)
-    return min(seconds)
+    values = []
+    for _ in range(rounds):
+        began, times = time.process_time(), 0
+        while times == 0 or time.process_time() - began < LONG_ENOUGH:
+            action()
+            times += 1
+        values.append(1000 * (time.process_time() - began) / times)
+    return values
 
 
-def main() -> None:
-    """Prints the table."""
-    table = Table("", "operations", "ms", "operations a second")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, operations, seconds in measure(*map(Path, sys.argv[1:2])):
-        table.add_row(name, f"{operations:,}", f"{1000 * seconds:.1f}", f"{operations / seconds:,.0f}")
-    Console().print(table)
+def _processor_ms(words: list[str]) -> float:
+    """Milliseconds of the processor that a command takes, Python's start included."""
+    before = os.times()
+    subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    return 1000 * (after.children_user + after.children_system - before.children_user - before.children_system)
 
+
+main = command("checker", __doc__ or "", measure)
 
 if __name__ == "__main__":
     main()

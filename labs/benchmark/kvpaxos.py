@@ -3,6 +3,7 @@
 from typing import Final
 
 from labs.benchmark.load import Service, command
+from labs.benchmark.peers import Etcd, PySyncObj
 from labs.process.cluster import ProcessCluster
 
 SERVERS: Final = ("kv-1", "kv-2", "kv-3")
@@ -15,7 +16,7 @@ async def start(cluster: ProcessCluster) -> None:
     await cluster.start("load", "load", servers=list(SERVERS))
 
 
-main = command(Service("kvpaxos", "lab2_kvpaxos", SERVERS, start))
+main = command(Service("kvpaxos", "lab2_kvpaxos", SERVERS, start, (Etcd, PySyncObj)))
 
 if __name__ == "__main__":
     main()

@@ -27,7 +27,7 @@ from rich.table import Table
 from common.load import Kind, LoadDone, RunLoad
 from common.main import event_loop_maker, new_event_loop
 from labs.benchmark import loadpage
-from labs.benchmark.peers import Etcd, NotInstalled
+from labs.benchmark.peers import NotInstalled, Peer
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
 from labs.submission import check_offered, commands, module_path
@@ -46,6 +46,8 @@ class System(Protocol):
     """Something that stores keys and can be put under load."""
 
     name: str
+    operations: tuple[Kind, ...]
+    """What it can do."""
 
     async def run(self, request: RunLoad) -> LoadDone:
         """Has the clerks of this system do what is asked."""
@@ -66,10 +68,14 @@ class Service:
     servers: tuple[str, ...]
     start: Callable[[ProcessCluster], Awaitable[None]]
     """Starts the servers and one process of the role `load`, named so."""
+    peers: tuple[type[Peer], ...] = ()
+    """What it is measured beside. The ratios are to the first."""
 
 
 class Lab:
     """A lab's service as a system."""
+
+    operations = OPERATIONS
 
     def __init__(self, service: Service, cluster: ProcessCluster) -> None:
         self.name = service.name
@@ -159,15 +165,12 @@ async def measure(systems: Sequence[System], plan: Plan, say: Callable[[str], No
             for operation in OPERATIONS:
                 say(f"round {number + 1} of {plan.rounds}: {operation}, {clerks} clerks")
                 request = RunLoad(clerks, plan.seconds, operation, VALUE_SIZE, KEYS)
-                samples += [
-                    await _sample(system, request, number)
-                    for system in turns
-                    if operation != "append" or isinstance(system, Lab)
-                ]
+                samples += [await sample(system, request, number) for system in turns if operation in system.operations]
     return samples
 
 
-async def _sample(system: System, request: RunLoad, number: int) -> Sample:
+async def sample(system: System, request: RunLoad, number: int) -> Sample:
+    """One measurement of one system."""
     everybody = [*system.servers(), *system.clients()]
     before = _processor_seconds(everybody)
     done = await system.run(request)
@@ -220,8 +223,8 @@ def summarise(samples: Sequence[Sample]) -> list[Row]:
     for operation, clerks, system in sorted(groups, key=lambda key: (OPERATIONS.index(key[0]), key[1])):
         group = groups[operation, clerks, system]
         theirs: list[Sample] = []
-        if len(systems) > 1 and system == systems[0]:  # a peer has no append: there its put is what compares
-            theirs = groups[operation if operation != "append" else "put", clerks, systems[1]]
+        if len(systems) > 1 and system == systems[0]:  # where a peer has no append, its put is what compares
+            theirs = groups.get((operation, clerks, systems[1])) or groups["put", clerks, systems[1]]
         speeds = [sample.operations_per_second for sample in group]
         rows.append(
             Row(
@@ -307,11 +310,11 @@ async def _measure(
         await service.start(cluster)
         lab = Lab(service, cluster)
         systems: list[System] = [lab]
-        if peers:
+        for peer in service.peers if peers else ():
             try:
-                systems.append(await stack.enter_async_context(Etcd(say)))
+                systems.append(await stack.enter_async_context(peer(say)))
             except NotInstalled as reason:
-                say(f"no peer: {reason}")
+                say(f"no {peer.name}: {reason}")
         samples = await measure(systems, plan, say)
         return samples, await measure_memory(lab, say) if memory else []
 
@@ -332,7 +335,7 @@ def command(service: Service) -> click.Command:
     """The measurement of one service as a command."""
 
     @click.command(name=service.name, context_settings={"help_option_names": ["-h", "--help"]})
-    @click.option("--peers", is_flag=True, help="In turns with etcd, three nodes on this machine.")
+    @click.option("--peers", is_flag=True, help="In turns with what else one might take.")
     @click.option("--memory", is_flag=True, help=f"The servers' memory over {MEMORY_OPERATIONS:,} operations, too.")
     @click.option("--clerks", multiple=True, type=click.IntRange(1, KEYS), default=(1, 8, 32, 128), show_default=True)
     @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)

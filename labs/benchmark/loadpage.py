@@ -20,6 +20,7 @@ body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--faint); }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
+.figures td { white-space: nowrap; } .yes { color: var(--c2); } .no { color: var(--c1); }
 figure { display: inline-block; margin: 0 1rem 1.5rem 0; max-width: 100%; } svg { max-width: 100%; }
 text { fill: var(--ink); font-size: 12px; } .grid { stroke: var(--faint); }
 """
@@ -98,8 +99,53 @@ def _short(value: float) -> str:
     return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k" if value >= 1e4 else f"{value:g}"
 
 
-def page(report: dict[str, Any]) -> str:
-    """The whole page, of what `--json` writes."""
+def page(*reports: dict[str, Any]) -> str:
+    """The whole page, of one or more things that `--json` writes."""
+    title = ", ".join(report["service"] for report in reports)
+    body = "".join(_figures(report) if "figures" in report else _under_load(report) for report in reports)
+    return document(f"Measured: {title}", body, STYLE)
+
+
+def _figures(report: dict[str, Any]) -> str:
+    """Single figures, and curves through some of them."""
+    figures: list[dict[str, Any]] = report["figures"]
+    curves: dict[str, dict[str, Line]] = {}
+    below: dict[str, str] = {}
+    for each in figures:
+        if each["curve"]:
+            of, over, x = each["curve"]
+            line = curves.setdefault(of, {}).setdefault(each["unit"], Line("", []))
+            line.points.append((x, each["median"]))
+            below[of] = over
+    plots = "".join(
+        plot(f"{of}: {unit}", below[of], [line], logarithmic=min(x for x, _ in line.points) > 0)
+        for of, lines in curves.items()
+        for unit, line in lines.items()
+        if len(line.points) > 1 and min(y for _, y in line.points) > 0
+    )
+    heads = "".join(f"<th>{head}</th>" for head in ("", "median", "range", "unit", "target"))
+    lines = "".join(
+        f"<tr><td>{text(each['what'])}</td><td>{each['median']:,.4g}</td><td>{each['least']:,.4g}-{each['most']:,.4g}</td>"
+        f'<td>{text(each["unit"])}</td><td class="{_verdict(each["target"])}">{text(each["target"])}</td></tr>'
+        for each in figures
+    )
+    return (
+        f"<h1>{text(report['service'])}</h1><p>{_taken(report)}. {report['plan']['rounds']} rounds; medians.</p>"
+        f'{plots}<table class="figures"><tr>{heads}</tr>{lines}</table>'
+    )
+
+
+def _verdict(target: str) -> str:
+    return target.rpartition(" ")[2] if target else "none"
+
+
+def _taken(report: dict[str, Any]) -> str:
+    machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
+    return f"{text(report['taken'])}: {text(machine)}"
+
+
+def _under_load(report: dict[str, Any]) -> str:
+    """A key/value service under load."""
     rows: list[dict[str, Any]] = report["rows"]
     figures = ""
     for operation in dict.fromkeys(row["operation"] for row in rows):
@@ -109,20 +155,17 @@ def page(report: dict[str, Any]) -> str:
             latency = _lines(these, lambda row: row["median_ms"])
             figures += plot(f"{operation}: operations a second", "clerks", speed)
             figures += plot(f"{operation}: median latency, ms", "clerks", latency)
-    if report["memory"]:
+    if report.get("memory"):
         curve = report["memory"]
         own = Line("of its own", [(point["operations"], statistics.mean(point["own"])) for point in curve])
         resident = Line("resident", [(point["operations"], statistics.mean(point["resident"])) for point in curve])
         figures += plot("memory of a server, MB", "operations on the same keys", [resident, own], logarithmic=False)
-    machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     plan = report["plan"]
-    title = f"{report['service']} under load"
-    body = (
-        f"<h1>{text(title)}</h1><p>{text(report['taken'])}: {text(machine)}. Values of {plan['value_size']}"
+    return (
+        f"<h1>{text(report['service'])} under load</h1><p>{_taken(report)}. Values of {plan['value_size']}"
         f" characters, {plan['keys']} keys, {plan['rounds']} rounds of {plan['seconds']:g} s, all systems in turns;"
         f" medians. A ratio is the median of the rounds' ratios.</p>{figures}{_table(rows)}"
     )
-    return document(title, body, STYLE)
 
 
 def _lines(rows: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> list[Line]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from common.protocol import GetView
 from labs.benchmark.load import Service, command
+from labs.benchmark.peers import Redis
 from labs.process.cluster import ProcessCluster
 
 SERVERS: Final = ("pb-1", "pb-2")
@@ -23,7 +24,7 @@ async def start(cluster: ProcessCluster) -> None:
     await cluster.start("load", "load", viewserver="vs")
 
 
-main = command(Service("pbservice", "lab1_pbservice", SERVERS, start))
+main = command(Service("pbservice", "lab1_pbservice", SERVERS, start, (Redis,)))
 
 if __name__ == "__main__":
     main()

@@ -26,7 +26,7 @@ from rich.table import Table
 from common.load import LoadDone, RunLoad
 from common.main import new_event_loop
 from common.protocol import DEFAULT_SHARDS, GetShards, Join, Move, Query, shard_of
-from labs.benchmark import kvpaxos
+from labs.benchmark import kvpaxos, loadpage
 from labs.benchmark.load import (
     KEYS,
     VALUE_SIZE,
@@ -260,7 +260,16 @@ async def _cluster(package: str) -> AsyncIterator[ProcessCluster]:
 @click.option("--seconds", type=float, default=1.0, show_default=True, help="Of each measurement.")
 @click.option("--moves", type=click.IntRange(min=0), default=4, show_default=True, help="Moves of a large shard.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
-def main(peers: bool, clerks: tuple[int, ...], rounds: int, seconds: float, moves: int, json_file: Path | None) -> None:
+@click.option("--html", "html_file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def main(
+    peers: bool,
+    clerks: tuple[int, ...],
+    rounds: int,
+    seconds: float,
+    moves: int,
+    json_file: Path | None,
+    html_file: Path | None,
+) -> None:
     """ShardKV under load, with one and with two groups, and while a large shard moves."""
     plan = Plan(clerks, rounds, seconds)
     console = Console(width=WIDTH)
@@ -275,17 +284,19 @@ def main(peers: bool, clerks: tuple[int, ...], rounds: int, seconds: float, move
     if moved:
         console.print(tabulate_moves(moved))
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    report = {
+        "version": 1,
+        "service": "shardkv",
+        "taken": time.strftime("%Y-%m-%d %H:%M"),
+        "machine": facts,
+        "plan": {**asdict(plan), "value_size": VALUE_SIZE, "keys": KEYS, "move_keys": MOVE_KEYS},
+        "rows": [asdict(row) for row in rows],
+        "samples": [asdict(sample) for sample in samples],
+        "moves": [{**asdict(each), "lost": each.lost} for each in moved],
+    }
+    if html_file is not None:
+        html_file.write_text(loadpage.page(report))
     if json_file is not None:
-        report = {
-            "version": 1,
-            "service": "shardkv",
-            "taken": time.strftime("%Y-%m-%d %H:%M"),
-            "machine": facts,
-            "plan": {**asdict(plan), "value_size": VALUE_SIZE, "keys": KEYS, "move_keys": MOVE_KEYS},
-            "rows": [asdict(row) for row in rows],
-            "samples": [asdict(sample) for sample in samples],
-            "moves": [{**asdict(each), "lost": each.lost} for each in moved],
-        }
         json_file.write_bytes(msgspec.json.format(json.dumps(report).encode(), indent=1))
 
 

@@ -1,4 +1,4 @@
-"""How fast servers start: `python -m labs.benchmark.start [PACKAGE ROLE]`.
+"""How fast servers start.
 
 A restart is what a test sees: SIGKILL, the old process gone, a fork, the new one listening, its socket file there and
 all links made anew.
@@ -6,41 +6,63 @@ all links made anew.
 
 import asyncio
 import statistics
-import sys
 import time
 import uuid
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-
 from common.main import new_event_loop
+from labs.benchmark.figures import Figure, Options, command
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
 
 RESTARTS: Final = 100
 SERVERS: Final = 12
+RESTART: Final = "restart, median"
+LAB3: Final = "a cluster of lab 3 with 12 servers, side by side"
+TARGETS: Final = {RESTART: 10.0, LAB3: 150.0}
+"""Milliseconds that are enough."""
 
 
-def measure(package: str = "lab1_pbservice", role: str = "viewserver") -> dict[str, float]:
-    """Milliseconds for each thing measured, by its name. The role has to need no arguments."""
-    keeper = Keeper(package, f"benchmark-{uuid.uuid4().hex}")
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            return runner.run(_measure(keeper, role))
-    finally:
-        keeper.close()
+def measure(options: Options) -> list[Figure]:
+    """Milliseconds for each thing measured."""
+    found: dict[str, list[float]] = {}
+    for number in range(options.rounds):
+        options.say(f"round {number + 1} of {options.rounds}")
+        for package, scenario in (("lab1_pbservice", _measure), ("lab3_shardkv", _whole_cluster)):
+            keeper = Keeper(package, f"benchmark-{uuid.uuid4().hex}")
+            try:
+                with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                    for what, seconds in runner.run(scenario(keeper, 5 if options.small else RESTARTS)).items():
+                        found.setdefault(what, []).append(1000 * seconds)
+            finally:
+                keeper.close()
+    return [Figure(what, "ms", values, at_most=TARGETS.get(what)) for what, values in found.items()]
 
 
-async def _measure(keeper: Keeper, role: str) -> dict[str, float]:
+async def _whole_cluster(keeper: Keeper, _restarts: int) -> dict[str, float]:
+    """A cluster of lab 3, side by side: three masters, and three groups of three."""
+    await keeper.open()
+    masters = [f"sm-{number}" for number in range(3)]
+    async with ProcessCluster(keeper.package, keeper) as cluster:
+        before = time.perf_counter()
+        starting = [cluster.start("shardmaster", name, servers=masters) for name in masters]
+        for gid in (100, 101, 102):
+            servers = [f"kv-{gid}-{number}" for number in range(3)]
+            starting += [cluster.start("shardkv", name, gid=gid, masters=masters, servers=servers) for name in servers]
+        await cluster.gather(*starting)
+        return {LAB3: time.perf_counter() - before}
+
+
+async def _measure(keeper: Keeper, restarts: int) -> dict[str, float]:
+    role = "viewserver"
     began = time.perf_counter()
     await keeper.open()
     opened = time.perf_counter()
     async with ProcessCluster(keeper.package, keeper) as cluster:
         await cluster.start(role, "restarted")
         kills, starts = [], []
-        for _ in range(RESTARTS):
+        for _ in range(restarts):
             before = time.perf_counter()
             await cluster.kill("restarted")
             killed = time.perf_counter()
@@ -58,18 +80,17 @@ async def _measure(keeper: Keeper, role: str) -> dict[str, float]:
         side_by_side = time.perf_counter() - before
         before = time.perf_counter()
     closed = time.perf_counter() - before
-    restarts = [kill + start for kill, start in zip(kills, starts, strict=True)]
-    seconds = {
+    both = [kill + start for kill, start in zip(kills, starts, strict=True)]
+    return {
         "the keeper, with all imports, once a run": opened - began,
-        "restart, median": statistics.median(restarts),
-        "restart, slowest of ten": _slow(restarts),
+        RESTART: statistics.median(both),
+        "restart, slowest of ten": _slow(both),
         "  of that: SIGKILL and wait, median": statistics.median(kills),
         "  of that: fork to socket file and links, median": statistics.median(starts),
         f"start {SERVERS} servers one by one": one_by_one,
         f"start {SERVERS} servers side by side": side_by_side,
         f"end {SERVERS} servers and all their files": closed,
     }
-    return {name: 1000 * value for name, value in seconds.items()}
 
 
 def _slow(values: Sequence[float]) -> float:
@@ -77,14 +98,7 @@ def _slow(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=10)[-1]
 
 
-def main() -> None:
-    """The command."""
-    table = Table("start of servers", title=None)
-    table.add_column("ms", justify="right")
-    for name, milliseconds in measure(*sys.argv[1:]).items():
-        table.add_row(name, f"{milliseconds:.1f}")
-    Console().print(table)
-
+main = command("start", __doc__ or "", measure)
 
 if __name__ == "__main__":
     main()
