@@ -116,19 +116,11 @@ class Epoch:
         self.text = longest.result or ""
         self.writes = writes
         """The put, or `START`, and the appends."""
-        self.levels = {length: level for level, length in enumerate(ends)}
-        """The level of a value of that length."""
         self.gets: list[list[Operation]] = [[] for _ in writes]
         """The gets of each level."""
         self.gets[-1].append(longest)
-
-    def add(self, get: Operation, text: str) -> bool:
-        """Takes in a get that returned this, if it belongs here."""
-        level = self.levels.get(len(text))
-        if level is None or not self.text.startswith(text):
-            return False
-        self.gets[level].append(get)
-        return True
+        self.levels = dict(zip(ends, self.gets, strict=True))
+        """The same, by the length of the value."""
 
     def in_order(self) -> Iterator[Operation]:
         """All of its operations, as they took effect."""
@@ -184,12 +176,21 @@ def _divide(history: Iterable[Operation]) -> Division | Flaw:
     epochs: dict[str, Epoch] = {}  # by the value they began with
     beginnings: list[int] = []  # all the lengths of these
     shown_in: dict[str, Epoch] = {}  # which epoch each appended value was seen in
+    same: dict[str, list[Operation]] = {}  # the level of each value that was returned before
     for get in gets:
         text = get.result or ""
+        level = same.get(text)
+        if level is not None:
+            level.append(get)
+            continue
         for beginning in beginnings:
             epoch = epochs.get(text[:beginning])
-            if epoch is not None and epoch.add(get, text):
-                break
+            if epoch is not None:
+                level = epoch.levels.get(len(text))
+                if level is not None and epoch.text.startswith(text):
+                    level.append(get)
+                    same[text] = level
+                    break
         else:
             ends = _cut(text, puts, appends)
             if ends[-1] < len(text):
@@ -204,6 +205,7 @@ def _divide(history: Iterable[Operation]) -> Division | Flaw:
                     return _twice(get, shown_in[token], appends.writer(token))
                 shown_in[token] = epoch
             epochs[first] = epoch
+            same[text] = epoch.gets[-1]
             if len(first) not in beginnings:
                 beginnings.append(len(first))
     return Division(list(epochs.values()), puts.not_in(epochs) + appends.not_in(shown_in))
@@ -327,7 +329,7 @@ def _zone(epoch: Epoch) -> tuple[float, float] | Flaw:
     last_call = last.call
     first_return = math.inf
     for write, gets in zip(epoch.writes, epoch.gets, strict=True):
-        returned = end(write)
+        returned = math.inf if write.return_ is None else write.return_
         if returned < last_call:
             return _misplaced(epoch, write, last)
         if returned < first_return:
@@ -336,7 +338,7 @@ def _zone(epoch: Epoch) -> tuple[float, float] | Flaw:
             last, last_call = write, write.call
         lower, lower_call = last, last_call
         for get in gets:
-            returned = end(get)
+            returned = get.return_  # type: ignore[assignment]  # these were answered
             if returned < lower_call:
                 return _misplaced(epoch, get, lower)
             if returned < first_return:
