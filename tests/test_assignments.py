@@ -14,6 +14,7 @@ from labs.suites import SUITES, TUTORIAL
 ROOT: Final = Path(__file__).parents[1]
 ASSIGNMENTS: Final = sorted(ROOT.glob("lab?_*/README.md"))
 TUTORIAL_TEXT: Final = ROOT / "examples/counter/README.md"
+STUDENT_TEXT: Final = ROOT / "labs/handout/student.md"
 PICTURE: Final = re.compile(r"!\[([^]]+)\]\((\S+)\)")
 TITLE: Final = re.compile(r'^async def test_\w+\(cluster: Cluster\) -> None:\n    """(.+?)\.?(?:"""|$)', re.MULTILINE)
 
@@ -34,7 +35,9 @@ def test_an_assignment_names_tests_that_exist(assignment: Path) -> None:
     assert not set(named) - titles(assignment.parent.name)
 
 
-@pytest.mark.parametrize("assignment", [*ASSIGNMENTS, TUTORIAL_TEXT], ids=lambda file: str(file.parent.name))
+@pytest.mark.parametrize(
+    "assignment", [*ASSIGNMENTS, TUTORIAL_TEXT, STUDENT_TEXT], ids=lambda file: str(file.parent.name)
+)
 def test_an_assignment_has_no_line_that_a_terminal_breaks(assignment: Path) -> None:
     assert max(map(len, assignment.read_text().splitlines())) <= 130
 

@@ -117,10 +117,15 @@ def test_a_repository_holds_none_of_the_reference(repository: Path) -> None:
         assert not (repository / name).exists()
 
 
-@pytest.mark.parametrize("lab", PACKAGES)
-def test_a_bare_handout_fails_every_test_quickly_and_politely(repository: Path, lab: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "world"), [*((lab, "sim") for lab in PACKAGES), ("viewservice", "process"), ("shardmaster", "process")]
+)
+def test_a_bare_handout_fails_every_test_quickly_and_politely(
+    repository: Path, target: str, world: str, tmp_path: Path
+) -> None:
     results = tmp_path / "results.json"
-    command = [sys.executable, "-P", "-m", "labs", "test", lab, "--world", "sim", "--seeds", "1", "-n", "0"]
+    how = ["--world", "sim", "--seeds", "1", "-n", "0"] if world == "sim" else ["-n", "2"]
+    command = [sys.executable, "-P", "-m", "labs", "test", target, *how]
     ran = subprocess.run(
         [*command, "--json", str(results)],
         cwd=repository,
