@@ -40,11 +40,10 @@ def share(submissions: int, at_once: int | None, workers: int | None) -> Share:
     return Share(at_once, workers or max(1, tests // at_once))
 
 
-def limit(seconds: float, shared: Share, busy: float, done: Sequence[Grade]) -> str:
-    """What it was that took the time, as a sentence."""
-    worked = sum(grade.seconds for grade in done)
-    used = worked / (seconds * shared.at_once) if seconds else 1.0
-    if busy >= BUSY:
+def limit(seconds: float, shared: Share, busy: float | None, done: Sequence[Grade]) -> str:
+    """What it was that took the time, as a sentence. `busy` is None where nobody knows, on a cluster."""
+    used = sum(grade.seconds for grade in done) / (seconds * shared.at_once) if seconds else 1.0
+    if busy is not None and busy >= BUSY:
         return f"The processors: they were busy {busy:.0%} of the time."
     if len(done) > 1 and used < IDLE_SLOTS:
         slowest = max(done, key=lambda grade: grade.seconds)
@@ -54,4 +53,5 @@ def limit(seconds: float, shared: Share, busy: float, done: Sequence[Grade]) -> 
         )
     tests = shared.at_once * shared.workers
     one = "One test at a time ran" if tests == 1 else f"{tests} tests at once ran"
-    return f"Waiting: tests wait for time to pass, mostly. {one}, and the processors were busy {busy:.0%} of the time."
+    load = "" if busy is None else f", and the processors were busy {busy:.0%} of the time"
+    return f"Waiting: tests wait for time to pass, mostly. {one}{load}."

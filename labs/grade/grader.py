@@ -155,7 +155,7 @@ class Grader:
                     shared = _machines().run(cluster, jobs, self)
         finally:
             seconds = time.monotonic() - clock
-            busy = min(1.0, (_busy_seconds() - used) / (seconds * (psutil.cpu_count() or 1))) if seconds else 0.0
+            busy = None if cluster else min(1.0, (_busy_seconds() - used) / (seconds * (psutil.cpu_count() or 1)))
             effort = Effort(
                 began=began,
                 seconds=round(seconds, 3),
@@ -163,8 +163,7 @@ class Grader:
                 at_once=shared.at_once,
                 workers=shared.workers,
                 where=cluster or "this machine",
-                cores=budget.cores(),
-                busy=round(busy, 3),
+                busy=busy,
                 limit=budget.limit(seconds, shared, busy, self._done),
             )
             self._journal.add(Worked(effort, now()))

@@ -87,9 +87,8 @@ class Effort(msgspec.Struct):
     """Tests at once, of each."""
     where: str
     """Whose processors did it: "this machine", or the cluster's address."""
-    cores: int
-    busy: float
-    """The share of these processors' time that was used, by anybody."""
+    busy: float | None
+    """The share of this machine's processors' time that was used, by anybody. None: others did the work."""
     limit: str
     """What it was that made it take so long, as a sentence."""
 
