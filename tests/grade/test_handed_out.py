@@ -54,6 +54,7 @@ def graded(autograder: Path) -> tuple[int, dict[str, object]]:
     """Runs `run_autograder`: its exit status, and the results."""
     done = subprocess.run(
         [autograder / "run_autograder"],
+        cwd=autograder,  # as it is there; `-m labs` would find this checkout here
         env={**os.environ, "AUTOGRADER_ROOT": str(autograder)},
         capture_output=True,
         text=True,
