@@ -250,7 +250,7 @@ class Reporter:
         self.console.print(Panel(Group(*parts), title=Text(title), border_style=colour, title_align="left"))
         # Not in the panel: a long line of it could not be copied in one piece.
         if attempt.failure.again:
-            self.console.print(Text(attempt.failure.again))
+            self.console.print(Text(attempt.failure.again), soft_wrap=True)
         self.console.print(Text(f"files   {short(Path(attempt.failure.folder))}"), soft_wrap=True)
         if attempt.failure.replay:
             self.console.print(Text(f"replay  {attempt.failure.replay}", "bold"), soft_wrap=True)
