@@ -476,13 +476,19 @@ async def tap(words: Words) -> str:
     topic=NETWORK,
     example="untap pb-1",
     learn="Whatever was lost stays lost, unless somebody asks again.",
-    in_test="cluster.tap({DST!r}, Faults(){sources})",
+    in_test="cluster.{untap}",
 )
 async def untap(words: Words) -> str:
-    """Requests to DST (from SRC alone) are not lost, delayed, doubled or disordered any more."""
+    """Nothing happens to requests to DST (from SRC alone) any more. What is held sets out."""
     dst = words.server("DST")
     sources = [words.server("SRC")] if "SRC" in words.arguments else None
-    words.session.cluster.tap(dst, sources=sources)  # it still counts
+    cluster = words.session.cluster
+    for src in sources or [name for name in words.session.starts if name != dst]:
+        cluster.release(src, dst)
+    if sources is None:
+        cluster.untap(dst)
+    else:
+        cluster.tap(dst, sources=sources)
     return f"requests reach {dst} as they were sent"
 
 

@@ -168,6 +168,8 @@ class _Test:
         fields["sources"] = f", {_code([first['SRC']])}" if "SRC" in first else ""
         first_servers = sum(isinstance(each, Start) and each.role == "pbserver" for each in self.shape.opening)
         fields["added"] = f"pb-{first_servers + self.added}"
+        dst = _code(first.get("DST"))
+        fields["untap"] = f"tap({dst}, Faults(){fields['sources']})" if fields["sources"] else f"untap({dst})"
         fields["all_groups"] = _code(self.shape.groups)
         if "GROUP" in first:
             fields["servers"] = group_servers(self.shape.groups, int(first["GROUP"]), arguments)

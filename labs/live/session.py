@@ -1,7 +1,7 @@
 """A session: a live cluster, what was done to it, and what came of it. Terminal and panel drive the same one."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +19,8 @@ from labs.live.state import QUESTIONS, Observed, Picture, Sight, leader, picture
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import KeeperFailed, NotImported
 from labs.texts import shown
+from labs.traces.events import Event
+from labs.traces.recorder import Recorder
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at all servers."""
@@ -61,7 +63,8 @@ class Entry:
 class Session:
     """One session. Enter it to have its servers looked at again and again."""
 
-    def __init__(self, cluster: ProcessCluster, shape: Shape) -> None:
+    def __init__(self, cluster: ProcessCluster, shape: Shape, recorder: Recorder) -> None:
+        """The recorder is the cluster's, and is told of all messages."""
         self.cluster = cluster
         self.shape = shape
         self.entries: list[Entry] = []
@@ -88,6 +91,9 @@ class Session:
         """Servers, and what they do not answer."""
         self._traffic: deque[tuple[float, dict[tuple[str, str], int]]] = deque()
         self._leaders: dict[int, str] = {}
+        self._requests: Counter[tuple[str, str]] = Counter()
+        """How many have passed on each link."""
+        recorder.subscribe(self._count)
         self._watching: asyncio.Task[None] | None = None
 
     def say(self, text: str) -> None:
@@ -98,9 +104,8 @@ class Session:
     # --- its life ----------------------------------------------------------------------------------------------------
 
     async def start(self, start: Start) -> None:
-        """Starts a server or a clerk. From then on all requests to it are counted."""
+        """Starts a server or a clerk."""
         await self.cluster.start(start.role, start.name, **start.arguments)
-        self.cluster.tap(start.name)
         self.starts[start.name] = start
         if start.role == "clerk":
             self.clerks[start.name] = Clerk(self.cluster, start.name)
@@ -160,7 +165,7 @@ class Session:
 
     def _look_at_traffic(self) -> None:
         now = self.cluster.now()
-        self._traffic.append((now, self._requests()))
+        self._traffic.append((now, dict(self._requests)))
         while len(self._traffic) > 1 and now - self._traffic[1][0] > TRAFFIC:
             self._traffic.popleft()
         for number, peers in enumerate(self.shape.peers):
@@ -169,9 +174,10 @@ class Session:
             if found:
                 self._leaders[number] = found
 
-    def _requests(self) -> dict[tuple[str, str], int]:
-        names = self.cluster.names
-        return {(src, dst): self.cluster.requests(src, dst) for src in names for dst in names if src != dst}
+    def _count(self, event: Event) -> None:
+        """One more event of the trace."""
+        if event.kind == "request":
+            self._requests[event.src, event.dst] += 1
 
     def _view(self) -> View | None:
         seen = self._observed.get("vs")
@@ -192,7 +198,7 @@ class Session:
                 self._observed,
                 pairs,
                 {pair: held for pair in pairs if (held := self.cluster.held(*pair))},
-                self._requests(),
+                self._requests,
                 [name for name in self._leaders.values() if self.cluster.running(name)],
                 self.config,
                 self.cluster.history.operations,

@@ -103,7 +103,7 @@ async def _until_ended(request: Request, found: Shape, cluster: ProcessCluster, 
 async def _live(request: Request, found: Shape, cluster: ProcessCluster, recorder: Recorder) -> int:
     panel: Panel | None = None
     async with cluster:
-        session = Session(cluster, found)
+        session = Session(cluster, found, recorder)
         try:
             panel = _panel(session, recorder) if request.web else None
             await open_session(session)

@@ -456,11 +456,6 @@ class ProcessCluster(Cluster):
     def _drop(self, src: str, dst: str, number: int) -> None:
         self._tapped[src, dst].drop(number)
 
-    def requests(self, src: str, dst: str) -> int:
-        """Requests that the tap on this link has seen, the lost ones included."""
-        tap = self._tapped.get((src, dst))
-        return 0 if tap is None else tap.seen
-
     def _relink(self, src: str, dst: str) -> None:
         link = self.link(src, dst)
         tap = self._tapped.get((src, dst))

@@ -227,10 +227,10 @@ def test_light_dark_and_small_windows(panel: Page) -> None:
 def test_shards_are_shown_with_their_owners(page: Page, tmp_path: Path) -> None:
     with live("lab3", tmp_path) as session:
         show(page, session)
-        expect(page.locator(".box text").first).to_contain_text("group 100 · owner of 0 1 2 3 4 5 6 7 8 9")
+        expect(page.locator(".heading").first).to_contain_text("group 100 · owner of 0 1 2 3 4 5 6 7 8 9")
         page.keyboard.press("/")
         page.keyboard.type("join 101\n")
-        expect(page.locator(".box text").last).to_contain_text("group 101 · owner of 5 6 7 8 9")
+        expect(page.locator(".heading").last).to_contain_text("group 101 · owner of 5 6 7 8 9")
         page.get_by_role("tab", name="Shards").click()
         expect(page.locator(".shards tbody tr").nth(7)).to_contain_text("group 101gone")
         expect(page.locator(".shards .shard-serving")).to_have_count(10)

@@ -5,6 +5,8 @@ import {layout, NODE, route} from "./layout.js";
 const SVG = "http://www.w3.org/2000/svg";
 export const SIGNS = {running: "●", paused: "‖", dead: "✕"};
 const SHARD = {width: 9, height: 9};
+/** Of so many servers every link is drawn that was ever used; of more only those that were used lately, in seconds. */
+const FEW = 8, LATELY = 6;
 
 /** An SVG element. What is no attribute but text stays text. */
 function svg(name, given = {}, ...children) {
@@ -36,11 +38,12 @@ export class Graph {
     this.nodes = new Map();
     this.links = new Map();
     this.root = svg("svg", {role: "group", "aria-label": "servers and links"});
-    this.layers = {boxes: svg("g"), links: svg("g"), nodes: svg("g")};
+    this.layers = {boxes: svg("g"), links: svg("g"), headings: svg("g"), nodes: svg("g")};
     this.root.append(...Object.values(this.layers));
     element.replaceChildren(this.root);
     this.element = element;
     this.before = new Map();
+    this.used = new Map();
     new ResizeObserver(() => this.picture && this._place()).observe(element);
   }
 
@@ -49,6 +52,11 @@ export class Graph {
     this.picture = picture;
     if (known !== picture.servers.map((each) => each.name).join()) this._place();
     else this._fill();
+  }
+
+  /** Nothing has passed since the last picture. */
+  calm() {
+    for (const link of this.links.values()) link.group.classList.remove("busy");
   }
 
   select(what) {
@@ -65,17 +73,19 @@ export class Graph {
   _place() {
     const room = this.element.getBoundingClientRect();
     this.plan = layout(this.picture.servers, {width: Math.max(320, room.width), height: Math.max(200, room.height)});
+    this.root.classList.toggle("many", this.picture.servers.length > FEW);
     this.root.setAttribute("viewBox", `0 0 ${this.plan.width} ${this.plan.height}`);
-    this.layers.boxes.replaceChildren(...this.plan.boxes.map((box) => svg("g", {class: "box"},
-      svg("rect", {x: box.x, y: box.y, width: box.width, height: box.height, rx: 10}),
-      svg("text", {x: box.x + 12, y: box.y + 18, "data-gid": box.gid}))));
+    this.layers.boxes.replaceChildren(...this.plan.boxes.map((box) => svg("rect",
+      {class: "box", x: box.x, y: box.y, width: box.width, height: box.height, rx: 10})));
+    this.layers.headings.replaceChildren(...this.plan.boxes.map((box) => svg("text",
+      {class: "heading", x: box.x + 12, y: box.y + 18, "data-gid": box.gid})));
     for (const link of this.links.values()) link.group.remove();
     this.links.clear();
     this._fill();
   }
 
   _fill() {
-    for (const text of this.layers.boxes.querySelectorAll("text")) text.textContent = this._groupWords(Number(text.dataset.gid));
+    for (const text of this.layers.headings.children) text.textContent = this._groupWords(Number(text.dataset.gid));
     for (const server of this.picture.servers) this._node(server);
     for (const link of this.picture.links) this._link(link);
     this.select(this.selected);
@@ -131,8 +141,10 @@ export class Graph {
     this.before.set(key, link.requests);
     const toClerk = this.picture.servers.find((each) => each.name === link.dst)?.is_clerk;
     const unusual = link.holds || link.odds || (!link.up && !toClerk);
+    if (asked > 0) this.used.set(key, this.picture.now);
+    const isUsed = link.requests > 0 && (this.picture.servers.length <= FEW || this.picture.now - (this.used.get(key) ?? -Infinity) < LATELY);
     let known = this.links.get(key);
-    if (!(this.showAll || link.requests || unusual || this.selected?.link === key)) {
+    if (!(this.showAll || isUsed || unusual || this.selected?.link === key)) {
       known?.group.remove();
       this.links.delete(key);
       return;
@@ -148,7 +160,7 @@ export class Graph {
 
   _newLink(link, key) {
     const others = [...this.plan.places].filter(([name]) => name !== link.src && name !== link.dst).map(([, place]) => place);
-    const way = route(this.plan.places.get(link.src), this.plan.places.get(link.dst), others);
+    const way = route(this.plan.places.get(link.src), this.plan.places.get(link.dst), others, this.plan);
     const title = svg("title"), mark = svg("text", {class: "mark", x: way.middle.x, y: way.middle.y + 4});
     const badge = svg("circle", {class: "badge", cx: way.middle.x, cy: way.middle.y, r: 10});
     const group = svg("g", {tabindex: 0, role: "button", "data-link": key},

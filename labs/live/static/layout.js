@@ -2,6 +2,8 @@
 
 export const NODE = {width: 132, height: 58};
 const GAP = 26, MARGIN = 14, HEADING = 24, ZIGZAG = 34;
+/** Between two rows, at most. */
+const FAR = 120;
 const ABOVE = new Set(["viewserver", "shardmaster"]);
 
 /** The rows of the picture, from the top: who watches, who serves, who asks. */
@@ -26,14 +28,15 @@ export function layout(servers, wanted = {width: 900, height: 500}) {
   const heights = [watch.length ? NODE.height + ZIGZAG : 0, grouped ? rows * (NODE.height + GAP) + HEADING + GAP : ring(serve.length).height, clerks.length ? NODE.height : 0];
   const used = heights.filter(Boolean);
   const height = Math.max(wanted.height, used.reduce((sum, each) => sum + each, 0) + (used.length - 1) * 2 * GAP + 2 * MARGIN);
-  const space = (height - 2 * MARGIN - used.reduce((sum, each) => sum + each, 0)) / Math.max(1, used.length - 1);
-  let top = MARGIN;
+  const filled = used.reduce((sum, each) => sum + each, 0);
+  const space = Math.min(FAR, (height - 2 * MARGIN - filled) / Math.max(1, used.length - 1));
+  let top = (height - filled - space * (used.length - 1)) / 2;
   inRow(watch, width, top + NODE.height / 2, places, watch.length > 2 ? ZIGZAG : 0);
   if (watch.length) top += heights[0] + space;
   if (grouped) inBoxes(groups, columns, {width, middle, top, height: heights[1]}, places, boxes);
   else inRing(serve, width / 2, top + heights[1] / 2, places);
   if (serve.length) top += heights[1] + space;
-  inRow(clerks, width, Math.max(top, height - MARGIN - NODE.height) + NODE.height / 2, places, 0);
+  inRow(clerks, width, top + NODE.height / 2, places, 0);
   return {width, height, places, boxes};
 }
 
@@ -87,11 +90,13 @@ const BENDS = [0.06, 0.16, -0.16, 0.28, -0.28, 0.4, -0.4];
 
 /**
  * The way of a link: {path, middle, head}. Both directions of a pair bend to their own right, so neither hides the other.
- * `others` are the places of those that it should not run through.
+ * `others` are the places of those that it should not run through, and `room` is all that there is.
  */
-export function route(from, to, others = []) {
+export function route(from, to, others = [], room = {width: Infinity, height: Infinity}) {
   const ways = BENDS.map((bend) => way(from, to, bend));
-  return ways.find(({points}) => !others.some((place) => points.some((point) => covers(place, point)))) ?? ways[0];
+  const inside = ({x, y}) => x > 4 && y > 4 && x < room.width - 4 && y < room.height - 4;
+  const isFree = ({points}) => points.every((point) => inside(point) && !others.some((place) => covers(place, point)));
+  return ways.find(isFree) ?? ways.find(({points}) => points.every(inside)) ?? ways[0];
 }
 
 function way(from, to, bend) {

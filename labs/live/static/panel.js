@@ -9,6 +9,8 @@ import {About, Doing} from "./side.js";
 const $ = (id) => document.getElementById(id);
 const THEMES = ["system", "light", "dark"];
 const LOG_EVERY = 1000;
+/** Seconds of the diagram that are in sight at first; and the width from which its list of events has a place beside it. */
+const RECENT = 4, WIDE = 1000;
 
 class Connection {
   constructor(onMessage, onLost) {
@@ -59,6 +61,7 @@ class Page {
   _hear({hello, picture, choices, now, events, transcript, refused}) {
     if (hello) this._hello(hello);
     if (picture) this._show(picture);
+    else if (now !== undefined) this.graph.calm();
     if (choices) this.doing.update(choices);
     if (now !== undefined) $("clock").textContent = `${now.toFixed(1)} s`;
     if (events?.length) this._happened(events);
@@ -169,6 +172,7 @@ class Page {
       this.tabs[each].setAttribute("aria-selected", String(each === name));
       this.tabs[each].tabIndex = each === name ? 0 : -1;
     }
+    document.querySelector("main").classList.toggle("tall", name === "diagram");
     if (name === "diagram") this._openDiagram();
     if (name === "logs") this._readLog();
   }
@@ -184,8 +188,10 @@ class Page {
 
   _openDiagram() {
     if (this.diagram || !this.header) return;
-    this.diagram = new Diagram(this.panes.diagram, {theme: this.theme === "system" ? null : this.theme, follow: true});
+    const list = this.panes.diagram.clientWidth > WIDE;
+    this.diagram = new Diagram(this.panes.diagram, {theme: this.theme === "system" ? null : this.theme, follow: true, list});
     this.diagram.load(this.header, this.events);
+    this.diagram.recent(RECENT);
     this.events = [];
   }
 
@@ -215,7 +221,7 @@ class Page {
       return el("td", {class: `shard-${state}`}, states.join(" / ") || "?");
     };
     this.shardTable.replaceChildren(
-      el("caption", {}, config ? `configuration ${config.num}` : ""),
+      el("caption", {}, config ? `configuration ${config[0]}` : ""),
       el("thead", {}, el("tr", {}, ...["shard", "owner", ...[...groups.keys()].map((gid) => `group ${gid}`)].map((each) => el("th", {scope: "col"}, each)))),
       el("tbody", {}, ...shards.map(([shard, owner, told]) => el("tr", {}, el("th", {scope: "row"}, String(shard)), el("td", {}, owner ? `group ${owner}` : "nobody"),
         ...[...groups.values()].map((members) => cell(told, members))))));

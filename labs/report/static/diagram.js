@@ -87,11 +87,11 @@ export class Diagram {
   }
 
   append(events) {
-    const whole = this.view.until >= this.plan.length * 0.999, began = this.trace.length === 0;
+    const end = this.view.until >= this.plan.length * 0.999, whole = end && this.view.from <= 0, began = this.trace.length === 0;
     this.trace.append(events);
     this._grown();
     if (began || whole) this.fit();
-    else if (this.options.follow) this._show(this.plan.length, 0.95);
+    else if (this.options.follow && end) this._show(this.plan.length, 0.95);
     this._choices();
     this._update();
   }
@@ -132,6 +132,13 @@ export class Diagram {
   fit() {
     const {length} = this.plan;
     this._look(-length * MARGIN, length * (1 + MARGIN));
+  }
+
+  /** The last so many seconds. With the option `follow` it stays there while events come. */
+  recent(seconds) {
+    const {length} = this.plan;
+    this._look(length - seconds * 0.95, length + seconds * 0.05);
+    this.draw();
   }
 
   /** To the failure, and to the moments before it. */
