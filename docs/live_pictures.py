@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from labs.live.teaching import EXPERIMENTS
 
 FOLDER: Final = Path(__file__).parent / "pictures"
-SIZE: Final = {"width": 1280, "height": 820}
+SIZE: Final[ViewportSize] = {"width": 1280, "height": 820}
 SOON: Final = 60_000
 """Milliseconds."""
 MOMENT: Final = 700
