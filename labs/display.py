@@ -256,6 +256,8 @@ class Reporter:
             self.console.print(Text(f"replay  {attempt.failure.replay}", "bold"), soft_wrap=True)
             if attempt.failure.shrink:
                 self.console.print(Text(f"shrink  {attempt.failure.shrink}"), soft_wrap=True)
+            if attempt.failure.debug:
+                self.console.print(Text(f"debug   {attempt.failure.debug}"), soft_wrap=True)
             self.console.print()
 
 

@@ -35,6 +35,8 @@ class Failure(msgspec.Struct):
     """Where this run's files are."""
     shrink: str = ""
     """The command that makes it small, in the simulation."""
+    debug: str = ""
+    """The command that steps through it, in the simulation."""
     where: str = ""
     """The line of the test, as `file:line`, and its text."""
     logs: dict[str, str] = {}

@@ -136,10 +136,10 @@ class Runner:
         submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
         return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
 
-    def _shrink(self, item: GradedItem, seed: int) -> str:
-        """The command that makes a failure of the simulation small."""
+    def _more(self, name: str, item: GradedItem, seed: int) -> str:
+        """The command that does something with a failure of the simulation: shrink it, or step through it."""
         submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
-        return f"{command()} shrink {item.suite.name}::{item.name} --seed {seed}{submission} --out small.json"
+        return f"{command()} {name} {item.suite.name}::{item.name} --seed {seed}{submission}"
 
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
         """Runs the test in a world: once with each seed in the simulation, and with the first in real processes."""
@@ -322,7 +322,8 @@ class Runner:
         for again in once_more:  # and now all that it leaves is kept
             keep(again, folder / str(first.seed), failure)
         if first.status == "failed":
-            failure.shrink = self._shrink(item, first.seed)
+            failure.shrink = f"{self._more('shrink', item, first.seed)} --out small.json"
+            failure.debug = self._more("debug", item, first.seed)
         wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
         return Report(first.status, tried, wrong, failure, undecided=len(failed) - len(wrong))
 

@@ -160,7 +160,7 @@ def _scene(number: int, scene: Scene, data: list[str], fits: bool) -> str:
         parts.append(f'<pre class="message">{text(failure.message, lines=True)}</pre>')
         if failure.where:
             parts.append(f'<p class="where"><code>{text(failure.where)}</code></p>')
-        commands = [("replay", failure.replay), ("shrink", failure.shrink)]
+        commands = [("replay", failure.replay), ("shrink", failure.shrink), ("debug", failure.debug)]
         parts += [_command(name, line) for name, line in commands if line]
     parts.append(_picture(number, scene, data, fits))
     if scene.stuck:

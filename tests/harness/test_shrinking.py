@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from labs.choices import Choice
+from labs.choices import NEVER, Choice
 from labs.mistakes import load, plant
 from labs.schedules import VERSION, Schedule, count, describe, find_test
 from labs.shrinking import Shrinker, way_of
@@ -127,6 +127,8 @@ def test_the_way_of_a_failure(message: str, way: tuple[str, str]) -> None:
     [
         (some("storm", 1, ["pause", "kv-1", 0.313], []), "   0.1000 s  storm: pause kv-1 0.31"),
         (some("delay of a > b", 2, 0.0153, 0.0002), "   0.2000 s  a > b: message 2 takes 15.3 ms"),
+        (some("delay of a > b", 2, NEVER + 0.01, 0.0002), "   0.2000 s  a > b: message 2 never arrives"),
+        (some("ck-1", 2, "", "x"), "   0.2000 s  ck-1: nothing"),
         (some("fate of a > b", 3, [[], False, 0.0], [[0.0], False, 0.0]), "   0.3000 s  a > b: request 3 is lost"),
         (
             some("fate of a > b", 4, [[0.5, 0.51], True, 0.0], [[0.5], False, 0.0]),

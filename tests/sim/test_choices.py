@@ -48,6 +48,15 @@ def test_with_a_schedule_all_else_is_simple_and_still_drawn() -> None:
     assert random.getstate() == same.getstate()
 
 
+def test_what_somebody_chose_instead_comes_out_whatever_is_drawn_or_planned() -> None:
+    mine = [Choice("a die", 1, 0.0, 4, 0)]
+    for schedule, expected in ((None, [3, 4, 3]), ([Choice("a die", 0, 0.0, 6, 0)], [6, 4, 0])):
+        made = Choices(schedule, lambda: 1.5, mine)
+        assert [made.choose("a die", lambda: 3, 0) for _ in range(3)] == expected
+        assert made.latest == Choice("a die", 2, 1.5, expected[-1], 0)
+        assert [choice.value for choice in made.made] == [value for value in expected if value]
+
+
 @pytest.mark.parametrize(
     ("faults", "fate"),
     [

@@ -254,3 +254,42 @@ def test_a_failing_callback_ends_the_run() -> None:
 
     with pytest.raises(ValueError, match="no number"):
         run(main)
+
+
+def test_a_look_is_taken_when_an_instant_is_over_and_changes_nothing() -> None:
+    async def main(loop: SimLoop, looks: bool) -> tuple[list[str], int]:
+        done: list[str] = []
+
+        def look() -> None:
+            seen.append((loop.time(), list(done)))
+
+        async def work(name: str) -> None:
+            for number in range(2):
+                await asyncio.sleep(1)
+                done.append(f"{name}{number}")
+                if looks and name == "a":
+                    loop.interrupt(look)
+                await asyncio.sleep(0)
+                done.append(f"{name}{number} again")
+
+        await asyncio.gather(work("a"), work("b"))
+        return done, loop.steps
+
+    seen: list[tuple[float, list[str]]] = []
+    without = run(lambda loop: main(loop, False))
+    assert seen == []
+    assert run(lambda loop: main(loop, True)) == without
+    assert seen == [(1.0, ["a0", "a0 again", "b0", "b0 again"]), (2.0, without[0])]
+
+
+def test_a_look_is_taken_even_if_nothing_is_to_come() -> None:
+    seen: list[float] = []
+
+    async def main(loop: SimLoop) -> None:
+        await asyncio.sleep(1)
+        loop.interrupt(lambda: seen.append(loop.time()))
+        await loop.create_future()
+
+    with pytest.raises(Deadlock):
+        run(main)
+    assert seen == [1.0]
