@@ -105,7 +105,8 @@ def _introduce(console: Console, subject: Subject, session: Session) -> None:
     message, _ = parse_traceback(outcome.message)
     for line in message.splitlines():
         console.print(Text(visible(line), "red"))
-    console.print(Text("`help` says what can be done here", "dim"))
+    first = "`failure` goes to where that shows, " if outcome.status != "passed" else ""
+    console.print(Text(f"{first}`help` says what can be done here", "dim"))
 
 
 def _converse(shell: Shell, console: Console) -> int:

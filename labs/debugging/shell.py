@@ -551,8 +551,11 @@ COMMANDS: Final = (
 
 
 def find_command(name: str) -> Command | None:
-    """The command of that name."""
-    return next((command for command in COMMANDS if name in command.names), None)
+    """The command of that name, or the only one whose name begins so."""
+    begun = [command for command in COMMANDS if command.names[0].startswith(name)]
+    named = [command for command in COMMANDS if name in command.names]
+    found = named or begun
+    return found[0] if len(found) == 1 else None
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ def test_a_choice_changes_the_run_and_is_saved_and_played_exactly(mine: Path, tm
 REFUSED: Final = (
     ("jump", "expected a command, got 'jump'; `help` lists them"),
     ("back", "this is the beginning of the run"),
+    ("bac 3", "this is the beginning of the run"),
+    ("de", "expected a command, got 'de'"),
     ("goto 100000", "expected a moment from 0 to "),
     ("goto soon", "expected a number, got 'soon'"),
     ("next nothing", "there is no event with 'nothing' in it after this moment"),
