@@ -77,6 +77,8 @@ class Session:
     def look_at(self, place: int) -> Look:
         """All that there was or will be to see at another place. Raises `Refused`."""
         if place not in self._looks:
+            if len(self._looks) >= KEPT_LOOKS:
+                del self._looks[next(iter(self._looks))]
             self._looks[place] = self._player.look(self.instead, self.timeline.time(place))
         return self._looks[place]
 
@@ -208,6 +210,8 @@ class Session:
         return self._runs[key]
 
 
+KEPT_LOOKS: Final = 200
+"""Places whose state is remembered."""
 SAME_INSTANT: Final = 1e-6
 """Seconds between two times that mean the same."""
 
