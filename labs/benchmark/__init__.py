@@ -12,5 +12,6 @@ MEASUREMENTS: Final = (
     "shardkv",
     "overload",
     "curves",
+    "model",
     "suites",
 )

@@ -25,7 +25,7 @@ def measured(name: str, folder: Path, *options: str) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("name", ["start", "sim", "checker", "rpc", "overload", "curves", "suites"])
+@pytest.mark.parametrize("name", ["start", "sim", "checker", "rpc", "overload", "curves", "model", "suites"])
 def test_each_gives_figures_and_a_page(name: str, tmp_path: Path) -> None:
     report = measured(name, tmp_path, "--small", "--html", str(tmp_path / "a.html"))
     assert report["service"] == name
