@@ -13,5 +13,6 @@ MEASUREMENTS: Final = (
     "overload",
     "curves",
     "model",
+    "report",
     "suites",
 )

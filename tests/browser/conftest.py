@@ -4,46 +4,26 @@ Where there is none, these tests are skipped, and say so. In CI that is a failur
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
-PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-"""What Chromium is called here and there. The variable `LAB_BROWSER` names another."""
-FLAGS: Final = (
-    "--no-sandbox",  # root may not have the sandbox, and the pages are our own
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from labs.report.browser import MISSING, chromium, program
+
 LOCAL: Final = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")
-
-
-def _chromium() -> str:
-    """The program, or nothing."""
-    named = os.environ.get("LAB_BROWSER")
-    return named or next(filter(None, map(shutil.which, PROGRAMS)), "")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for the tests of a file. It is gone before others want an event loop in this process."""
-    program = _chromium()
-    if not program:
-        reason = f"there is no browser: none of {', '.join(PROGRAMS)} (Debian: apt-get install chromium)"
+    if not program():
         if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
