@@ -198,15 +198,15 @@ class Runner:
 
     def _recorded(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Failure:
         """A failure with a trace of all messages: that of a further run, if it fails in the same way."""
-        again = Failure("", seed, failure.replay, str(folder / "recorded"))
+        again = Failure("", seed, failure.replay, str(folder / events.AGAIN))
         with self._turn(), asyncio.Runner(loop_factory=new_event_loop) as loop:
-            status = loop.run(self._live(item, seed, folder / "recorded", again, tap_all=True))
+            status = loop.run(self._live(item, seed, folder / events.AGAIN, again, tap_all=True))
         if status == "failed" and (again.where or again.kind()) == (failure.where or failure.kind()):
             again.again = f"It failed twice like this, and here is the second run. The first is in {short(folder)}"
             return again
         what = {"passed": "passed", "failed": "failed in another way"}.get(status, "could not tell")
         failure.again = (
-            f"Run once more to record all its messages, it {what}; that run is in {short(folder / 'recorded')}"
+            f"Run once more to record all its messages, it {what}; that run is in {short(folder / events.AGAIN)}"
         )
         return failure
 

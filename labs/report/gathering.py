@@ -58,6 +58,8 @@ def run_of(folder: Path, result: RunResult | None, attempts: list[Attempt]) -> R
     tests = result.tests if result else [summarise(each) for each in by_test(attempts)]
     scenes = [_of_failure(each, folder) for each in attempts if each.failure] or list(_of_results(tests, folder))
     shown = {scene.trace for scene in scenes}
+    # Of a run that was repeated to record all its messages, the first one would only show less of the same.
+    shown |= {trace.parent.parent / events.FILE for trace in shown if trace and trace.parent.name == events.AGAIN}
     files = (file for file in sorted(folder.rglob(events.FILE)) if file not in shown)
     return Run(folder.name, result, tests, scenes + [_of_trace(file, folder) for file in files])
 

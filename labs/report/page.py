@@ -9,6 +9,7 @@ import shlex
 from base64 import b64encode
 from collections.abc import Iterable
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -172,7 +173,7 @@ def _scene(number: int, scene: Scene, data: list[str], fits: bool) -> str:
         )
         parts.append(f"<details><summary>The end of each log</summary>{logs}</details>")
     if failure:
-        parts.append(f'<p class="files">files: <code>{text(failure.folder)}</code></p>')
+        parts.append(f'<p class="files">files: <code>{text(short(Path(failure.folder)))}</code></p>')
     return f'<section id="scene-{number}" class="view scene">{"".join(parts)}</section>'
 
 

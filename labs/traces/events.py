@@ -16,6 +16,8 @@ VERSION: Final = 1
 """Of the format. It grows when a field changes its meaning or goes away."""
 FILE: Final = "trace.jsonl"
 """Its name in the folder of a test."""
+AGAIN: Final = "recorded"
+"""The folder, in that of a test, of a further run that records all messages."""
 
 HARNESS: Final = "the harness"
 """Who calls, where it is the test that asks a server, on a path that no fault touches. No server has such a name."""

@@ -15,12 +15,16 @@ import {EventList} from "./list.js";
 import {details} from "./details.js";
 import {el} from "./dom.js";
 
+/** Milliseconds until the list follows the picture. */
+const AFTERWARDS = 100;
 const CLOSEST = 1e-6, STEP = 1.35, PAN = 0.15;
 /** Events around the failure that are in sight at first, of a trace that has more. */
 const AROUND = 260;
 const MARGIN = 0.03;
-/** The failure stands at this share of the width; right of it is room for words. What led to it takes the second share. */
-const LAST = 0.63, TOLD = 0.52;
+/** Right of the failure is room for words, in pixels, but no more than half of the picture. */
+const WORDS = 330;
+/** Of the room left of it, the share that what led to it takes. */
+const TOLD = 0.85;
 /** What happened before belongs to it, if it is no longer ago than so many times as the message took. */
 const NEAR = 4;
 
@@ -53,7 +57,7 @@ export class Diagram {
     /** How long pictures took, in milliseconds, for those who measure. */
     this.frames = [];
     this._plans = [null, null];
-    this._pending = 0;
+    this._pending = this._syncing = 0;
     this._build(element);
     this.theme(options.theme ?? null);
     this._resizing = new ResizeObserver(() => this._resize());
@@ -69,6 +73,7 @@ export class Diagram {
     this._resizing.disconnect();
     this._dark.removeEventListener("change", this._restyle);
     cancelAnimationFrame(this._pending);
+    clearTimeout(this._syncing);
     this._pending = 0;
     this.element.replaceChildren();
   }
@@ -149,8 +154,8 @@ export class Diagram {
     const at = (number) => this.trace.at(number, this.logical), until = at(event);
     let from = at(culprit?.call ? culprit.call.request : Math.max(0, event - AROUND));
     if (culprit?.newer && until - at(culprit.newer.first) < NEAR * (until - from)) from = Math.min(from, at(culprit.newer.first));
-    const width = Math.max(until - from, this.plan.length * 0.004) / TOLD;
-    this._look(until - width * LAST, until + width * (1 - LAST));
+    const last = 1 - Math.min(0.5, WORDS / this.painter.room), width = Math.max(until - from, this.plan.length * 0.004) / (last * TOLD);
+    this._look(until - width * last, until + width * (1 - last));
     this._toLane(culprit?.call?.to);
     this.draw();
   }
@@ -465,7 +470,7 @@ export class Diagram {
 
   /** Shows this window, kept within the run. */
   _look(from, until) {
-    const {length} = this.plan, width = Math.min(until - from, length * (1 + 2 * MARGIN)), margin = Math.max(length * MARGIN, width * (1 - LAST));
+    const {length} = this.plan, width = Math.min(until - from, length * (1 + 2 * MARGIN)), margin = Math.max(length * MARGIN, width / 2);
     const begin = Math.max(-margin, Math.min(from, length + margin - width));
     this.view.from = begin;
     this.view.until = begin + width;
@@ -577,8 +582,15 @@ export class Diagram {
     const {length} = this.plan;
     this.overview.setAttribute("aria-valuenow", String(Math.round(((this.view.from + this.view.until) / 2 / length) * 100)));
     this._tellState();
-    if (this._moved && this.list && this.trace.length) this.list.centre(this.state.selected >= 0 && this._isInSight(this.state.selected) ? this.state.selected : this._middle());
+    if (this._moved) this._syncing ||= setTimeout(() => this._sync(), AFTERWARDS);
     this._moved = false;
+  }
+
+  /** The list follows the picture, a little later: it costs more than the picture can wait for. */
+  _sync() {
+    this._syncing = 0;
+    const {selected} = this.state;
+    if (this.list && this.trace.length) this.list.centre(selected >= 0 && this._isInSight(selected) ? selected : this._middle());
   }
 
   _isInSight(event) {

@@ -5,9 +5,13 @@ import {FAILED, KINDS, LOST, OK, PENDING, operationText} from "./model.js";
 export const AXIS = 28;
 const SERVER_LANE = 62, CLIENT_LANE = 34, ROW = 24, BAR = 19;
 /** So many arrows are drawn one by one; of more, one stands for its neighbours. */
-const MOST_ARROWS = 2500;
+const MOST_ARROWS = 1500;
+/** Lines in one path: a canvas draws several short paths much faster than one that is long. */
+const PATH = 50;
 /** With fewer arrows in sight than this, each has its method's name. */
 const MOST_NAMES = 70;
+/** A bar that is narrower has no edge. */
+const SLIM = 4;
 const HEAD = 6, CROSS = 4.5, GRIP = 7, STUB = 34;
 const MONO = "11px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace", SANS = "11px system-ui, sans-serif";
 /** Widths of a character, of fixed and of about average width. */
@@ -379,14 +383,16 @@ export class Painter {
         : state === LOST || state === FAILED ? colours.bad : forward ? colours.request : colours.reply;
     c.globalAlpha = importance === "dim" ? 0.13 : dense && importance === "plain" ? 0.4 : 1;
     c.strokeStyle = c.fillStyle = colour;
-    c.lineWidth = importance === "culprit" ? 3 : importance === "plain" || importance === "dim" ? 1.2 : 1.8;
+    c.lineWidth = importance === "culprit" ? 3 : importance === "plain" || importance === "dim" ? (dense ? 1 : 1.2) : 1.8;
     c.setLineDash(dense ? [] : state === FAILED ? [6, 4] : state === PENDING ? [1.5, 4] : []);
-    c.beginPath();
-    for (const {x0, y0, x1, y1} of batch) {
-      c.moveTo(x0, y0);
-      c.lineTo(x1, y1);
+    for (let begin = 0; begin < batch.length; begin += PATH) {
+      c.beginPath();
+      for (const {x0, y0, x1, y1} of batch.slice(begin, begin + PATH)) {
+        c.moveTo(x0, y0);
+        c.lineTo(x1, y1);
+      }
+      c.stroke();
     }
-    c.stroke();
     c.setLineDash([]);
     if (!dense) this._heads(batch, state, forward);
     c.globalAlpha = 1;
@@ -447,7 +453,7 @@ export class Painter {
       const isMarked = places.has(operation.id) || state.culprit?.operation === operation;
       const x0 = this.x(plan.at[operation.call]), x1 = this.x(operation.answer < 0 ? plan.length : plan.at[operation.answer]);
       const slot = operation.lane * 8 + (operation.row & 7);
-      if (x1 - x0 < 2 && x1 - last[slot] < 1.5 && !isMarked) return;
+      if (x1 - x0 < SLIM && x1 - last[slot] < 3 && !isMarked) return;
       last[slot] = Math.max(last[slot], x1);
       const y = row.line - view.top - BAR / 2 + ROW * operation.row, left = Math.max(this.labels - 4, x0);
       const width = Math.max(2, Math.min(this.width + 4, x1) - left), reads = operation.method === "get";
@@ -456,14 +462,19 @@ export class Painter {
       c.globalAlpha = isDim ? 0.25 : 1;
       c.fillStyle = reads ? colours.read : colours.write;
       c.strokeStyle = isMarked ? colours.mark : reads ? colours["read-edge"] : colours["write-edge"];
-      c.lineWidth = isMarked ? 3.5 : 1.2;
-      c.setLineDash(operation.answer < 0 ? [5, 4] : []);
-      c.beginPath();
-      if (reads) c.roundRect(left, y, width, BAR, 5);
-      else c.rect(left, y, width, BAR);
-      c.fill();
-      c.stroke();
-      c.setLineDash([]);
+      if (width < SLIM && !isMarked) {  // no room for an edge
+        c.fillStyle = c.strokeStyle;
+        c.fillRect(left, reads ? y + 2 : y, width, reads ? BAR - 4 : BAR);
+      } else {
+        c.lineWidth = isMarked ? 3.5 : 1.2;
+        c.setLineDash(operation.answer < 0 ? [5, 4] : []);
+        c.beginPath();
+        if (reads) c.roundRect(left, y, width, BAR, 5);
+        else c.rect(left, y, width, BAR);
+        c.fill();
+        c.stroke();
+        c.setLineDash([]);
+      }
       const indent = isMarked ? 22 : 5, letters = Math.floor((width - indent - 3) / CHARACTER);
       c.fillStyle = colours.ink;
       if (letters >= 2) c.fillText(shortened(barText(operation), letters), left + indent, y + 13.5);
@@ -497,7 +508,7 @@ export class Painter {
       const row = this.rows[lane], x = this.x(plan.at[event]);
       if (!row || this._isHidden(row)) return;
       if (!(kind in SIGNS)) {
-        if (x - (last.get(lane) ?? -9) < 3) return;
+        if (x - (last.get(lane) ?? -9) < 5) return;
         last.set(lane, x);
       }
       const y = row.line - view.top;
