@@ -1,6 +1,5 @@
 """What this machine offers: each probe tries the thing itself, in a moment, and says what follows from the answer."""
 
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -19,12 +18,8 @@ from typing import Final
 import psutil
 
 from labs.process import machine
+from labs.sandbox import layers
 
-LANDLOCK_CREATE_RULESET: Final = 444
-"""The system call's number, the same on every architecture that Landlock supports."""
-LANDLOCK_VERSION: Final = 1
-"""The flag that asks for the version only."""
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PRESSURE_SECONDS: Final = 0.2
 """How long the load is looked at."""
 RUNTIMES: Final = {"node": "--version", "go": "version"}
@@ -67,9 +62,7 @@ def examine() -> list[Finding]:
         _uvloop(),
         _runtimes(),
         _peers(),
-        _landlock(),
-        _namespaces(),
-        _cgroups(),
+        *_sandbox(),
         _timers(),
         _pressure(),
     ]
@@ -148,49 +141,16 @@ def _version(program: str, question: str) -> str:
     return f"{program} {number[0]}" if number else program
 
 
-def _landlock() -> Finding:
-    follows = "a submission can read files outside its own folder"
-    if sys.platform != "linux":
-        return Finding("Landlock", "Linux only", False, follows)
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(LANDLOCK_VERSION))
-    if version < 1:
-        return Finding("Landlock", os.strerror(ctypes.get_errno()), False, follows)
-    return Finding("Landlock", f"version {version}", True)
+def _sandbox() -> list[Finding]:
+    """The layers of the sandbox, each tried in a process of its own."""
+    return [
+        Finding(f"Sandbox: {layer.name}", layer.found, layer.works, "" if layer.works else _without(layer))
+        for layer in layers.probe()
+    ]
 
 
-def _namespaces() -> Finding:
-    follows = "a submission can see other processes and reach the machine's network"
-    if sys.platform != "linux":
-        return Finding("Namespaces", "Linux only", False, follows)
-    attempt = (
-        "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True); "
-        f"print('ok' if libc.unshare({CLONE_NEWUSER | CLONE_NEWNET}) == 0 else os.strerror(ctypes.get_errno()))"
-    )
-    said = subprocess.run(
-        [sys.executable, "-I", "-c", attempt], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return Finding(
-        "Namespaces", "user and network" if said == "ok" else said, said == "ok", "" if said == "ok" else follows
-    )
-
-
-def _cgroups() -> Finding:
-    follows = "memory and processes of a submission are limited one process at a time only"
-    try:
-        own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
-        folder = Path(f"/sys/fs/cgroup{own}")
-        if not (folder / "cgroup.procs").exists():
-            return Finding("Control groups", "version 2 is not mounted", False, follows)
-    except (OSError, StopIteration):
-        return Finding("Control groups", "no version 2", False, follows)
-    writable = os.access(folder / "cgroup.procs", os.W_OK)
-    return Finding(
-        "Control groups",
-        f"version 2, {'ours' if writable else 'not ours'} to change",
-        writable,
-        "" if writable else follows,
-    )
+def _without(layer: layers.Layer) -> str:
+    return f"--sandbox does not prevent: {layers.PREVENTS[layer.name]}"
 
 
 def _timers() -> Finding:

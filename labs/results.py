@@ -8,6 +8,7 @@ import msgspec
 
 from labs import jsonlines
 from labs.confidence import Decision, Policy, Tally, interval, judge
+from labs.texts import printable
 
 Status = Literal["passed", "failed", "error", "skipped", "inconclusive"]
 
@@ -45,6 +46,11 @@ class Failure(msgspec.Struct):
     """If it ran out of time: who waited for whom then, and what was cut."""
     again: str = ""
     """What came of the test when it was run once more to record all messages, in real processes."""
+
+    def tidy(self) -> None:
+        """Makes what servers said visible that a terminal would obey."""
+        self.message, self.stuck = printable(self.message), printable(self.stuck)
+        self.logs = {name: printable(log) for name, log in self.logs.items()}
 
     def text(self) -> str:
         """All of it, as plain text."""

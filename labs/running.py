@@ -220,6 +220,7 @@ class Runner:
         cluster = ProcessCluster(package, keeper, seed, folder, self.patience, recorder, tap_all)
         try:
             status = await self._play(item, cluster, folder, failure)
+            failure.tidy()
             recorder.add(verdict_of(status, cluster.recorded_until, failure, cluster.history))
         finally:
             recorder.close()

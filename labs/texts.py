@@ -10,6 +10,16 @@ BEFORE: Final = 40
 """Characters that are shown of what two values have in common, before their first difference."""
 
 
+_OBEYED: Final = [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+"""Characters that move the cursor, set a terminal's title, or turn the text around."""
+_VISIBLE: Final = {code: ascii(chr(code))[1:-1] for code in _OBEYED}
+
+
+def printable(text: str) -> str:
+    """`text` with nothing in it that a terminal would obey but line ends and tabs."""
+    return text.translate(_VISIBLE)
+
+
 def shown(value: object, start: int = 0) -> str:
     """`value` for people: strings in double quotes, from `start` on, and what is too long with its end left out."""
     text = value if isinstance(value, str) else str(value)

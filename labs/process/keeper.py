@@ -38,22 +38,21 @@ import threading
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from common import main as common_main
 from labs.process import system
-from labs.sandbox.cell import Cell
-from labs.sandbox.confine import Plan, Started, Unconfined
 from labs.sandbox.files import remove_tree
 from labs.sim.errors import own_traceback
+
+if TYPE_CHECKING:
+    from labs.sandbox.cell import Cell
 
 
 class Keeper:
     """Forks servers on command and kills them with everything that they started."""
 
-    def __init__(self, package: str, control: socket.socket, cell: Cell | None = None) -> None:
+    def __init__(self, package: str, control: socket.socket, cell: "Cell | None" = None) -> None:
         self._package = package
         self._cell = cell
         self._control = control
@@ -118,10 +117,8 @@ class Keeper:
         if command["do"] == "start":
             try:
                 pid, listener = self._start(command)
-            except BlockingIOError as error:
-                self.say(id=command["id"], failed=f"the system gives us no more processes: {error}")
-            except Unconfined as error:
-                self.say(id=command["id"], failed=f"it could not be confined: {error}")
+            except OSError as error:
+                self.say(id=command["id"], failed=str(error))
             else:
                 self.say(listener, id=command["id"], pid=pid, net=command["net"])
             return
@@ -133,17 +130,18 @@ class Keeper:
             self._nets.discard(command["net"])
         self.say(id=command["id"])
 
-    def _start(self, command: dict[str, Any]) -> Started:
+    def _start(self, command: dict[str, Any]) -> tuple[int, int | None]:
+        """The new server, and where its wishes to connect arrive, if they do (labs/sandbox/seccomp.py)."""
         self._nets.add(command["net"])
         if self._cell is not None:
             folder = self._cell.make_folder(Path(command["net"], command["name"]))
-            started = self._cell.start(folder, Path(command["log"]), partial(self._serve, command))
+            pid, listener = self._cell.start(folder, Path(command["log"]), partial(self._serve, command))
         else:
-            started = Started(os.fork(), None)
-            if started.pid == 0:
+            pid, listener = os.fork(), None
+            if pid == 0:
                 self._become(command)
-        self._servers[started.pid] = command["net"]
-        return started
+        self._servers[pid] = command["net"]
+        return pid, listener
 
     def _become(self, command: dict[str, Any]) -> NoReturn:
         """Makes this fresh child the server. Never returns into the keeper's own code."""
@@ -262,7 +260,11 @@ def main() -> None:
     """The command."""
     package, descriptor, seconds, plan, *folders = sys.argv[1:]
     system.become_subreaper()
-    cell = Cell(msgspec.json.decode(plan, type=Plan)) if plan else None
+    cell = None
+    if plan:
+        from labs.sandbox.cell import Cell
+
+        cell = Cell(plan)
     # Ours is imported already: a submission's modules can stand in for nothing that the keeper itself uses.
     sys.path[:0] = folders
     control = socket.socket(fileno=int(descriptor))

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+import msgspec
+
 from common import main as common_main
 from labs.process import system
 from labs.sandbox import confine, users
@@ -32,7 +34,8 @@ MOST_SAID: Final = 65_536
 class Cell:
     """Where the servers of one submission live. Made before any folder of theirs is on the module path."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, encoded: str) -> None:
+        plan = msgspec.json.decode(encoded, type=Plan)
         self._user = users.choose(os.getpid()) if "user" in plan.layers else None
         self._home = Path(tempfile.mkdtemp(prefix="lab-cell-"))
         self._home.chmod(0o755)
@@ -70,7 +73,7 @@ class Cell:
         try:
             trial = self.start(self._cache, log, body)
         except confine.Unconfined as error:
-            return f"it could not be confined: {error}"
+            return str(error)
         if trial.listener is not None:
             os.close(trial.listener)
         status = _end_of(trial.pid, seconds + GRACE)

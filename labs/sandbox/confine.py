@@ -27,6 +27,8 @@ ANSWER_LIMIT: Final = 10.0
 """Seconds within which a process is confined. It takes milliseconds."""
 MOST_DESCRIPTORS: Final = 2**20
 """A keeper never has so many open."""
+OVERSHOOT: Final = 1.5
+"""By so much more processes the kernel allows than the limit says, so that the harness sees them and can tell."""
 MOST_WORDS: Final = 60_000
 """Bytes of what went wrong."""
 
@@ -42,8 +44,11 @@ class Plan(msgspec.Struct, frozen=True):
     """Packages of the reference that they may import."""
 
 
-class Unconfined(Exception):
+class Unconfined(OSError):
     """A layer that was there when it was tried could not be put in force. Nothing of the submission has run."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a new process could not be confined: {why}")
 
 
 class Started(NamedTuple):
@@ -171,7 +176,7 @@ def _limit(limits: Limits, user: int | None) -> None:
         resource.RLIMIT_CORE: 0,
     }
     if user is not None:
-        wanted[resource.RLIMIT_NPROC] = limits.processes
+        wanted[resource.RLIMIT_NPROC] = int(limits.processes * OVERSHOOT)
     for what, most in wanted.items():
         _, hard = resource.getrlimit(what)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -27,10 +27,13 @@ def read(path: Path, most: int) -> bytes:
         raise
     except OSError as error:
         raise ValueError(f"expected {path} to be a plain file: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError(f"expected {path} to be a plain file")
-        return file.read(most)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)
 
 
 def is_missing(path: Path) -> bool:

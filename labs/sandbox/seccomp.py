@@ -265,7 +265,8 @@ def try_gate() -> None:
                 client.connect(server.getsockname())
             os._exit(0)
         theirs.close()
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        with ours:
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
         if not descriptors:
             raise OSError("the filter cannot be installed")
         attempt = receive(descriptors[0])
@@ -274,5 +275,6 @@ def try_gate() -> None:
         with attempt.socket:
             attempt.socket.connect((attempt.host, attempt.port))
         answer(descriptors[0], attempt.number, 0)
+        os.close(descriptors[0])
         if os.waitpid(child, 0)[1] != 0:
             raise OSError("a connection that was allowed did not come about")

@@ -18,6 +18,8 @@ BLOCK: Final = 512
 """Bytes in which the system counts the size of files."""
 LEAST_FILE: Final = 4096
 """Bytes that a file counts for at least, however empty it is."""
+MEMORY: Final = ("RssAnon", "RssShmem", "VmSwap")
+"""The kinds of memory that belong to somebody. The rest is files that are read."""
 LAST: Final = 19
 """The priority of whoever is to make way for all others."""
 GREED: Final = 0.8
@@ -69,18 +71,18 @@ def of_processes(processes: Iterable[int], folder: Path, limits: Limits) -> Usag
     disk = size_of(folder, limits.disk)
     nameless: set[tuple[int, int]] = set()
     for process in processes:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):  # it has ended, or does not let us look into it
             status = _status(process)
-            memory += 1024 * (status.get("RssAnon", 0) + status.get("RssShmem", 0) + status.get("VmSwap", 0))
+            memory += 1024 * sum(status.get(kind, 0) for kind in MEMORY)
             tasks += status.get("Threads", 0)
             disk += _nameless_files(process, nameless)
     return Usage(memory, tasks, disk)
 
 
 def _status(process: int) -> dict[str, int]:
-    """The numbers in what the system says of a process. Memory is in KiB."""
-    pairs = (line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return {name: int(text.split()[0]) for name, text in pairs if text.strip()[:1].isdigit()}
+    """What the system says of a process, as far as it matters here. Memory is in KiB."""
+    pairs = (line.partition(":") for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return {name: int(text.split()[0]) for name, _, text in pairs if name in (*MEMORY, "Threads")}
 
 
 def _nameless_files(process: int, known: set[tuple[int, int]]) -> int:
@@ -145,7 +147,7 @@ def cores() -> int:
 
 def _ticks(process: int) -> int:
     """What a process has used, with those of its children that have ended."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    with contextlib.suppress(OSError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15]))
     return 0
@@ -153,9 +155,11 @@ def _ticks(process: int) -> int:
 
 def make_way(processes: Iterable[int]) -> None:
     """Lets everybody else on this machine go first, for as long as these processes live."""
-    for process in processes:
+    theirs = set(processes)
+    for process in theirs:
         with contextlib.suppress(OSError):
             for task in os.listdir(f"/proc/{process}/task"):
                 os.setpriority(os.PRIO_PROCESS, int(task), LAST)
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{process}/autogroup").write_text(str(LAST))
+            # Where the system shares processors fairly among sessions, a priority means nothing outside of one.
+            if os.getsid(process) in theirs:
+                Path(f"/proc/{process}/autogroup").write_text(str(LAST))

@@ -54,3 +54,16 @@ def test_counters_are_there_or_nought() -> None:
     counters = machine.read_counters()
     assert counters.stolen >= 0
     assert counters.pressed >= 0
+
+
+def test_a_machine_that_the_servers_themselves_keep_busy_is_no_excuse() -> None:
+    seen = Watch()
+    seen.lag = 2 * MOST_LAG
+    assert seen.complaint()
+    assert not seen.blame()
+    seconds = 0.9 * 2.0 * machine.cores()
+    seen._counted(Counters(0.0, 0.0, 0.0, own=1.0), Counters(2.0, 0.0, 0.0, own=1.0 + seconds))
+    assert not seen.complaint()
+    assert "these servers themselves: for a second they used 90% of its processors" in seen.blame()
+    seen.lag = MOST_LAG / 2
+    assert not seen.blame()

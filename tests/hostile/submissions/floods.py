@@ -1,0 +1,18 @@
+# The view service never stops talking.
+
+import threading as _threading
+
+_serve = ROLES["viewserver"]
+
+
+def _talk():
+    while True:
+        print("x" * 100_000)
+
+
+async def _flood(host):
+    _threading.Thread(target=_talk, daemon=True).start()
+    await _serve(host)
+
+
+ROLES["viewserver"] = _flood
