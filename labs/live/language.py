@@ -39,6 +39,7 @@ async def carry_out(session: Session, line: str) -> str:
     if not meant.recorded:
         return await meant.action(Words(session, Entry(0.0, words), arguments))
     entry = session.entry(words)
+    session.cluster.record("note", "", text=f"> {entry.line}")
     try:
         entry.said = await meant.action(Words(session, entry, arguments))
     except BadCommand:
