@@ -91,6 +91,7 @@ class GetView(Request[View]):
 
 
 # --- lab 2: a Paxos peer, as the harness drives it -------------------------------------------------------------------
+# A server of the key/value service may answer Max and Min, too: then `lab up` can show its instances.
 
 
 class Decided(Reply):

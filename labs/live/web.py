@@ -20,7 +20,7 @@ from labs import page
 from labs.live import scripts
 from labs.live.language import carry_out, choices_of, complete
 from labs.live.session import Entry, Session, Trouble
-from labs.live.table import for_suite
+from labs.live.table import ALL, for_suite
 from labs.live.teaching import experiments_of
 from labs.traces.events import Event
 from labs.traces.recorder import Recorder
@@ -168,10 +168,9 @@ class Panel:
     def _hello(self) -> dict[str, Any]:
         """What a page has to know when it is opened."""
         suite = self._session.shape.suite
-        known = [
-            {"usage": each.usage, "does": each.does, "example": each.example, "learn": each.learn, "topic": each.topic}
-            for each in for_suite(suite.name)
-        ]
+        fields = ("usage", "does", "example", "learn", "topic", "recorded")
+        own_first = sorted(for_suite(suite.name), key=lambda each: each.suites == ALL)
+        known = [{field: getattr(each, field) for field in fields} for each in own_first]
         return {
             "hello": {
                 "suite": suite.name,

@@ -148,6 +148,7 @@ export class Doing {
       this.pick.append(el("optgroup", {label: topic}, ...commands.map((each, number) => [each, number]).filter(([each]) => each.topic === topic && !["help", "experiments", "save", "run"].includes(each.usage.split(" ")[0]))
         .map(([each, number]) => el("option", {value: number}, each.usage.replace(/ .*/, "") + (each.usage.startsWith("until") ? each.usage.slice(5).toLowerCase() : "")))));
     }
+    this.pick.value = commands.findIndex((each) => each.recorded);
     this.fields = el("div", {class: "fields"});
     this.says = el("p", {class: "hint"});
     this.answer = el("output", {class: "answer", "aria-live": "polite"});
