@@ -108,7 +108,7 @@ def _line(grade: Grade) -> Text:
         (f"  {failed} of {len(grade.tests)} tests failed" if failed else "", "red"),
         (f"  {len(grade.unclear)} inconclusive" if grade.unclear else "", "yellow"),
         (f"  {_plain(grade.note)}" if grade.note else "", COLOURS[grade.outcome]),
-        f"  {grade.seconds:.0f} s" if grade.seconds else "",
+        f"  {grade.seconds:.0f} s" if grade.seconds >= 0.5 else "",
     )
 
 

@@ -192,7 +192,7 @@ def _student(grade: Grade, students: str, named: bool, regraded: bool) -> str:
     cells.append(f'<td class="meter">{look.bar(grade.points, grade.max_points)}</td>')
     cells.append(f'<td class=num data-key="{failed}">{failed or ""}</td>')
     cells.append(
-        f'<td class=num data-key="{grade.seconds:.1f}">{look.clock(grade.seconds) if grade.seconds else ""}</td>'
+        f'<td class=num data-key="{grade.seconds:.1f}">{look.clock(grade.seconds) if grade.seconds >= 0.5 else ""}</td>'
     )
     cells.append(f'<td class="note-cell"><div>{" · ".join(remarks)}</div></td>')
     return f"<tr>{''.join(cells)}</tr>"

@@ -67,7 +67,7 @@ def _facts(grade: Grade) -> str:
     told = [f"{grade.count('passed')} of {len(grade.tests)} tests passed"]
     if grade.unclear:
         told.append(f"{len(grade.unclear)} could not tell, since the machine was too busy")
-    if grade.seconds:
+    if grade.seconds >= 0.5:
         told.append(f"graded in {look.clock(grade.seconds)}")
     if grade.digest:
         told.append(f"files {grade.digest[:12]}")

@@ -99,6 +99,12 @@ def test_links_and_pipes_in_a_folder_are_left_out(tmp_path: Path) -> None:
     assert everything(tmp_path / "out") == {"own.py"}
 
 
+def test_what_is_left_out_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 1000)
+    with pytest.raises(Unsafe, match="MiB together"):
+        unpacking.take(tarred(tmp_path / "a.tgz", (".git/pack", bytes(2000))), tmp_path / "out")
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_a_bomb_is_refused(tmp_path: Path, pack: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "MOST_BYTES", 1000)
