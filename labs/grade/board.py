@@ -18,6 +18,8 @@ from labs.results import Attempt
 
 LATEST: Final = 6
 """Submissions that are done and still shown, the newest."""
+ENOUGH: Final = 0.05
+"""The share of all tests that has to be over before anybody guesses how long the rest will take."""
 COLOURS: Final = {"graded": "", "timed out": "yellow", "refused": "red", "missing": "dim", "broken": "red"}
 
 
@@ -70,7 +72,8 @@ class Board:
     def _now(self) -> RenderableType:
         elapsed = time.monotonic() - self._began
         done = len(self._done)
-        left = elapsed / done * (self._todo - done) if done else 0
+        share = self._finished() / max(self._todo * self._tests, 1)
+        left = elapsed / share - elapsed if share > ENOUGH else 0.0
         head = Text.assemble(
             (self._heading, "bold"),
             f"  {done} of {self._todo} submissions  {_clock(elapsed)}",
@@ -82,6 +85,8 @@ class Board:
         for name, row in self._running.items():
             table.add_row(*_running(name, row))
         lines = [_line(grade) for grade in self._done[-LATEST:]]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
         return Group(head, bar, table, *lines)
 
     def _finished(self) -> float:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from labs.confidence import Policy
-from labs.grade.results import Outcome, TestGrade, points, test_grades
+from labs.grade.results import Outcome, Points, TestGrade, points, test_grades
 from labs.places import root
 from labs.results import ATTEMPTS, Attempt, by_test, read_attempts
 from labs.sandbox.limits import Limits
@@ -59,7 +59,7 @@ class Came(msgspec.Struct):
     seconds: float
 
     @property
-    def points(self) -> float:
+    def points(self) -> Points:
         """What its tests are worth together."""
         return points(self.tests)
 

@@ -115,7 +115,7 @@ def now() -> float:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """While it is entered, nobody else writes in the output folder. Raises `BadUsage` if somebody does."""
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

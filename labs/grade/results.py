@@ -23,16 +23,21 @@ Outcome = Literal["graded", "timed out", "refused", "missing", "broken"]
 OUTCOMES: Final[Sequence[Outcome]] = get_args(Outcome)
 
 
+Points = int | float
+"""A whole number stays one on its way through a file, so that a file made of the same grades is the same."""
+
+
 class TestGrade(TestResult, kw_only=True):
     """One test of one submission: what `lab test --json` tells of it, and what helps to understand it."""
 
+    points: Points
     part: str
     where: str = ""
     """The line of the test at which it failed."""
     logs: dict[str, str] = msgspec.field(default_factory=dict)
     """The end of the log of each server worth looking at."""
     ran: bool = True
-    before: float | None = None
+    before: Points | None = None
     """Its points before it was graded again. None: it was not."""
 
 
@@ -52,9 +57,9 @@ class Grade(msgspec.Struct, kw_only=True):
     outcome: Outcome
     note: str = ""
     """What a person should know, where "graded" does not say it all."""
-    points: float
+    points: Points
     max_points: int
-    before: float | None = None
+    before: Points | None = None
     """The points before the latest regrading. None: there was none."""
     began: float = 0.0
     """When grading it began, in seconds since 1970."""
@@ -146,7 +151,7 @@ def _did_not_run(blank: Attempt, why: str) -> TestGrade:
     return grade
 
 
-def points(tests: Iterable[TestGrade]) -> float:
+def points(tests: Iterable[TestGrade]) -> Points:
     """What they are worth together, as a whole number where it is one."""
     total = round(sum(test.points for test in tests), 2)
     return int(total) if total == int(total) else total
