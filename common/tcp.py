@@ -37,6 +37,7 @@ from common.wire import (
     ResponseFrame,
     decode_frame,
     decode_result,
+    decode_single,
     encode_error,
     encode_request,
     encode_result,
@@ -68,6 +69,8 @@ class Channel(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._unsent: list[bytes] = []
+        self._one_by_one = False
+        """Whether the latest bytes were one frame: then the next ones probably are, and need not be cut."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
@@ -101,7 +104,12 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for frame in self._reader.feed(data):
+            if self._one_by_one and self._reader.is_between_frames and (single := decode_single(data)) is not None:
+                self.frame_received(single)
+                return
+            frames = self._reader.feed(data)
+            self._one_by_one = len(frames) == 1
+            for frame in frames:
                 self.frame_received(decode_frame(frame))
         except Malformed as error:
             self.malformed(str(error))

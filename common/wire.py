@@ -146,12 +146,9 @@ class Methods:
 
 def decode_frame(frame: bytes) -> RequestFrame | ResponseFrame:
     """One whole frame, its params or result still encoded. Raises `Malformed`."""
-    try:
-        usual = _usual_frame.decode(frame)  # one step, where the rest of this function takes many
-        if usual.msgid is not None:
-            return usual
-    except (msgspec.DecodeError, RecursionError):
-        pass
+    usual = decode_single(frame)  # one step, where the rest of this function takes many
+    if usual is not None:
+        return usual
     try:
         parts = _any_envelope.decode(frame)
         kind = _integer.decode(parts[0])
@@ -199,6 +196,15 @@ def _notification(frame: bytes) -> RequestFrame:
     return RequestFrame(None, _text(method), params)
 
 
+def decode_single(data: bytes) -> RequestFrame | ResponseFrame | None:
+    """The frame, if these bytes are one whole request or response and nothing else. None otherwise."""
+    try:
+        frame = _usual_frame.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return frame if frame.msgid is not None else None
+
+
 class FrameReader:
     """Cuts the bytes of one connection into frames. Give it each piece as it arrives."""
 
@@ -207,6 +213,11 @@ class FrameReader:
         self._unpacker = msgpack.Unpacker(max_buffer_size=2 * max_frame)
         self._kept = bytearray()  # what the unpacker holds and no frame has ended in yet
         self._start = 0  # where, by the unpacker's count, `_kept` begins
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte begins a frame."""
+        return not self._kept
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that end within `data`, in order. Raises `Malformed`."""

@@ -151,3 +151,29 @@ def test_a_request_must_say_what_its_reply_is() -> None:
 
     with pytest.raises(TypeError, match=r"class Shrug\(Request\[TheReply\]\)"):
         Methods({Shrug: None})
+
+
+def test_bytes_that_are_one_frame_need_no_cutting() -> None:
+    """The way that most messages take: it gives what cutting would give, or says that it cannot."""
+    request, result = wire.encode_request(7, Ping("pb-1", 3)), wire.encode_result(7, Value("y"))
+    for frame in (request, result):
+        assert wire.decode_single(frame) == decode_frame(frame)
+    for data in (
+        request + result,
+        request[:-1],
+        request + request[:3],
+        wire.encode_notification(Ping("pb-1", 3)),
+        b"\xc1",
+        b"",
+    ):
+        assert wire.decode_single(data) is None
+
+
+def test_a_reader_knows_whether_a_frame_has_begun() -> None:
+    frame = wire.encode_request(7, Ping("pb-1", 3))
+    reader = FrameReader()
+    assert reader.is_between_frames
+    reader.feed(frame + frame[:2])
+    assert not reader.is_between_frames
+    assert reader.feed(frame[2:]) == [frame]
+    assert reader.is_between_frames
