@@ -114,11 +114,6 @@ def tabulate(figures: Sequence[Figure]) -> Table:
     for column in table.columns[1:3]:
         column.justify = "right"
     for each in figures:
-        reach = f"{number(min(each.values))}-{number(max(each.values))}" if len(each.values) > 1 else ""
-        table.add_row(each.what, number(each.median), reach, each.unit, each.target)
+        reach = loadpage.reach(min(each.values), max(each.values))
+        table.add_row(each.what, loadpage.number(each.median), reach, each.unit, each.target)
     return table
-
-
-def number(value: float) -> str:
-    """With as many digits as tell something."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"

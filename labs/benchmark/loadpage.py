@@ -20,7 +20,9 @@ body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--faint); }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
-.figures td { white-space: nowrap; } .yes { color: var(--c2); } .no { color: var(--c1); }
+.figures :is(th, td) { text-align: left; white-space: nowrap; }
+.figures :is(th, td):is(:nth-child(2), :nth-child(3)) { text-align: right; }
+.yes { color: var(--c2); } .no { color: var(--c1); }
 figure { display: inline-block; margin: 0 1rem 1.5rem 0; max-width: 100%; } svg { max-width: 100%; }
 text { fill: var(--ink); font-size: 12px; } .grid { stroke: var(--faint); }
 """
@@ -95,6 +97,16 @@ def plot(title: str, below: str, lines: Sequence[Line], logarithmic: bool = True
     return "".join(parts) + "</svg></figure>"
 
 
+def number(value: float) -> str:
+    """With as many digits as tell something."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def reach(least: float, most: float) -> str:
+    """From the least to the most, if they are not the same."""
+    return "" if least == most else f"{number(least)}-{number(most)}"
+
+
 def _short(value: float) -> str:
     return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k" if value >= 1e4 else f"{value:g}"
 
@@ -125,7 +137,8 @@ def _figures(report: dict[str, Any]) -> str:
     )
     heads = "".join(f"<th>{head}</th>" for head in ("", "median", "range", "unit", "target"))
     lines = "".join(
-        f"<tr><td>{text(each['what'])}</td><td>{each['median']:,.4g}</td><td>{each['least']:,.4g}-{each['most']:,.4g}</td>"
+        f"<tr><td>{text(each['what'])}</td><td>{number(each['median'])}</td>"
+        f"<td>{reach(each['least'], each['most'])}</td>"
         f'<td>{text(each["unit"])}</td><td class="{_verdict(each["target"])}">{text(each["target"])}</td></tr>'
         for each in figures
     )
