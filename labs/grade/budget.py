@@ -1,10 +1,10 @@
 """How many submissions are graded at once, and how many tests of each: what this machine bears, and what held it up."""
 
-import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from labs.grade.results import Grade
+from labs.sandbox.usage import cores
 
 TESTS_PER_CORE: Final = 3
 """Tests that run side by side for each core. How this was found stands in docs/grading.md."""
@@ -21,11 +21,6 @@ class Share(NamedTuple):
     """Submissions."""
     workers: int
     """Tests of each."""
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share(submissions: int, at_once: int | None, workers: int | None) -> Share:

@@ -8,6 +8,7 @@ import pytest
 
 from labs.process import machine
 from labs.process.machine import MOST_LAG, Counters, Watch
+from labs.sandbox.usage import cores
 
 
 def watch(seconds: float) -> Watch:
@@ -61,7 +62,7 @@ def test_a_machine_that_the_servers_themselves_keep_busy_is_no_excuse() -> None:
     seen.lag = 2 * MOST_LAG
     assert seen.complaint()
     assert not seen.blame()
-    seconds = 0.9 * 2.0 * machine.cores()
+    seconds = 0.9 * 2.0 * cores()
     seen._counted(Counters(0.0, 0.0, 0.0, own=1.0), Counters(2.0, 0.0, 0.0, own=1.0 + seconds))
     assert not seen.complaint()
     assert "these servers themselves: for a second they used 90% of its processors" in seen.blame()
