@@ -143,6 +143,18 @@ def test_the_picture_says_who_answered_while_cut_off(opened: Open) -> None:
     assert f"rgb({at[0]}, {at[1]}, {at[2]})" == mark, "expected a ring around it"
 
 
+def test_a_server_that_ended_by_itself_is_marked_and_an_answer_only_if_it_is_spoken_of(opened: Open) -> None:
+    header, found = old_primary()
+    crash, verdict = Event(0.906, "crash", "pb-2", text="exit status 1"), found[-1]
+    for text, events_, marked in (
+        ("pb-2 ended by itself", [*found[:-1], crash], 19),
+        ("too many calls", [*found[:-1], crash], None),
+        ("ck-1 should have had another answer", found[:-1], 16),
+    ):
+        page = opened(header, [*events_, Event(0.91, "verdict", text=text, body=verdict.body)])
+        assert page.evaluate("report.diagram.state.culprit?.event ?? null") == marked, text
+
+
 def test_events_that_come_in_small_numbers_make_the_same_picture(opened: Open) -> None:
     header, found = made_up(COUNT)
     page = opened(header, found)
@@ -152,7 +164,7 @@ def test_events_that_come_in_small_numbers_make_the_same_picture(opened: Open) -
           const told = () => {
             const {logical, bands, roles, arrows, operations, culprit} = diagram.trace;
             const ends = arrows.map(({first, last, state, from, to}) => [first, last, state, from, to]);
-            return JSON.stringify([logical, bands, roles, ends, operations, culprit?.operation.id]);
+            return JSON.stringify([logical, bands, roles, ends, operations, culprit?.event]);
           };
           const whole = told();
           diagram.load(diagram.trace.header, []);

@@ -156,7 +156,7 @@ export class Diagram {
     if (culprit?.newer && until - at(culprit.newer.first) < NEAR * (until - from)) from = Math.min(from, at(culprit.newer.first));
     const last = 1 - Math.min(0.5, WORDS / this.painter.room), width = Math.max(until - from, this.plan.length * 0.004) / (last * TOLD);
     this._look(until - width * last, until + width * (1 - last));
-    this._toLane(culprit?.call?.to);
+    this._toLane(culprit?.lane);
     this.draw();
   }
 

@@ -506,26 +506,28 @@ function eachOf(columns, each) {
   }
 }
 
-/** The operation and the message on which the test failed, as far as the trace shows it. */
+/** What the test failed on, as far as the trace shows it: a server that ended by itself, or an answer and who gave it. */
 function findCulprit(trace) {
   const {verdict} = trace;
   if (!verdict || verdict.status === "passed") return null;
-  const answered = trace.operations.filter((each) => each.answer >= 0 && each.answer <= verdict.event);
-  const inTime = answered.filter((each) => trace.t[each.answer] >= trace.t[verdict.event] - JUST_BEFORE);
-  const named = inTime.filter((each) => mentions(verdict.text, trace.lanes[each.lane].name));
-  const latest = (some) => some.reduce((one, other) => (one && one.answer > other.answer ? one : other), undefined);
-  const first = trace.operations.find((each) => each.id === (verdict.proof ?? [])[0]);
-  const operation = first ?? latest(named) ?? latest(inTime);
+  const named = (lane) => mentions(verdict.text, trace.lanes[lane].name);
+  for (let event = verdict.event - 1; event >= 0; event--) {
+    if (trace.kind[event] === CODE.crash && named(trace.lane[event])) return {event, lane: trace.lane[event], operation: null, call: null, states: []};
+  }
+  const recent = ({answer}) => answer >= 0 && answer <= verdict.event && trace.t[answer] >= trace.t[verdict.event] - JUST_BEFORE;
+  const proven = trace.operations.find((each) => each.id === (verdict.proof ?? [])[0]);
+  const operation = proven ?? trace.operations.filter((each) => recent(each) && named(each.lane))
+    .reduce((one, other) => (one && one.answer > other.answer ? one : other), undefined);
   if (!operation) return null;
   let call = null;
   for (const each of trace.calls) {
     if (each.from === operation.lane && each.request >= operation.call && each.returned >= 0
       && each.returned <= (operation.answer < 0 ? trace.length : operation.answer)) call = each;
   }
-  if (!call) return {operation, call};
+  if (!call) return {event: -1, lane: -1, operation, call, states: []};
   const event = call.replied < 0 ? call.arrived : call.replied, states = trace.stateAt(call.to, event);
   const believes = states.find((band) => band.view), newer = trace.roles.filter((band) => band.first < event && band.view > believes?.view);
-  return {operation, call, states, newer: newer.find((band) => band.role === "tells") ?? newer[0]};
+  return {event, lane: call.to, operation, call, states, newer: newer.find((band) => band.role === "tells") ?? newer[0]};
 }
 
 const mentions = (text, name) => text.split(/[^\w-]+/).includes(name);

@@ -555,10 +555,10 @@ export class Painter {
 
   /** Says beside the message on which the test failed who answered it, and in which state. */
   _culprit() {
-    const {culprit} = this.state, call = culprit?.call;
-    if (!call || this.state.cone) return;
-    const row = this.rows[call.to], event = call.replied >= 0 ? call.replied : call.arrived;
-    if (!row || event < 0 || this._isHidden(row)) return;
+    const {culprit} = this.state;
+    if (!culprit || culprit.event < 0 || this.state.cone) return;
+    const {event} = culprit, row = this.rows[culprit.lane];
+    if (!row || this._isHidden(row)) return;
     const {context: c, colours} = this, x = this.x(this.plan.at[event]), y = row.line - this.view.top;
     if (x < this.labels - 2 || x > this.width + 2) return;
     const lines = culpritText(this.plan.trace, culprit).flatMap((line) => wrapped(line, Math.min(NARROW, this.room / 7.5)));
@@ -771,7 +771,8 @@ function counted(plan, columns) {
 }
 
 /** Who answered the operation on which the test failed, and what was to be said of that server then: a few lines. */
-export function culpritText(trace, {call, states, newer}) {
+export function culpritText(trace, {call, lane, states, newer}) {
+  if (!call) return [`${trace.lanes[lane].name} ended by itself here`];
   const name = trace.lanes[call.to].name, verb = call.replied >= 0 ? "answers this" : "gets this";
   const broken = states.filter((band) => band.kind === "cut" || band.kind === "deaf" || band.kind === "paused");
   const believes = states.find((band) => band.kind === "role" && band.role !== "tells" && band.role !== "other");
