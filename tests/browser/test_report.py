@@ -143,6 +143,42 @@ def test_the_picture_says_who_answered_while_cut_off(opened: Open) -> None:
     assert f"rgb({at[0]}, {at[1]}, {at[2]})" == mark, "expected a ring around it"
 
 
+def test_bands_say_what_was_broken_from_when_to_when(opened: Open) -> None:
+    found = [
+        *(Event(0.0, "start", name) for name in ("a", "b", "c")),
+        Event(1.0, "cut", "a", "b"),
+        Event(1.0, "cut", "b", "a"),
+        Event(2.0, "cut", "a", "c"),
+        Event(3.0, "join", "a", "b"),
+        Event(3.0, "join", "b", "a"),
+        Event(3.0, "join", "a", "c"),
+        Event(4.0, "cut", "a", "c"),
+        Event(4.001, "cut", "c", "c"),
+        Event(4.001, "cut", "b", "c"),
+        Event(5.0, "kill", "c"),
+        Event(6.0, "start", "c"),
+        Event(6.0, "pause", "b"),
+        Event(7.0, "resume", "b"),
+        Event(8.0, "hold", "a", "b"),
+        Event(9.0, "note", text="the end"),
+    ]
+    page = opened(Header(world="sim", package="lab1_pbservice"), found)
+    bands = page.evaluate(
+        """() => report.diagram.trace.bands.map(({lane, kind, from, until, text}) =>
+          [report.diagram.trace.lanes[lane].name, kind, from, until === Infinity ? null : until, text])"""
+    )
+    assert sorted(bands, key=lambda band: (band[2], band[0])) == [
+        ["a", "cut", 1, 2, "is cut off from b"],
+        ["b", "cut", 1, 3, "is cut off from a"],
+        ["a", "cut", 2, 3, "is cut off from b, cannot call c"],
+        ["c", "cut", 2, 3, "cannot be called by a"],
+        ["c", "deaf", 4.001, None, "is deaf: its socket file is gone"],
+        ["c", "dead", 5, 6, "was killed"],
+        ["b", "paused", 6, 7, "is paused"],
+        ["a", "held", 8, None, "has its calls to b held back"],
+    ]
+
+
 def test_a_server_that_ended_by_itself_is_marked_and_an_answer_only_if_it_is_spoken_of(opened: Open) -> None:
     header, found = old_primary()
     crash, verdict = Event(0.906, "crash", "pb-2", text="exit status 1"), found[-1]

@@ -310,7 +310,8 @@ export class Trace {
     if (is === this._links.has(name)) return;
     if (is) this._links.set(name, [what, from, to]);
     else this._links.delete(name);
-    for (const lane of new Set([from, to])) this._relink(this.lanes[lane], event);
+    const lanes = from === to ? this.lanes : [this.lanes[from], this.lanes[to]];
+    for (const lane of lanes) this._relink(lane, event);
   }
 
   _relink(lane, event) {
@@ -319,6 +320,7 @@ export class Trace {
       if (what === "held") {
         if (from === lane.number) links.held.push(this.lanes[to].name);
       } else if (from === to) links.self ||= from === lane.number;
+      else if (this._links.has(`cut ${to} ${to}`) && to !== lane.number) continue;  // the deaf one's own lane says it
       else if (from === lane.number) links.out.push(this.lanes[to]);
       else if (to === lane.number) links.in.push(this.lanes[from]);
     }
