@@ -20,8 +20,8 @@ from labs.traces.events import Event, Header
 COUNT: Final = 900
 """Events in the made-up trace of most tests."""
 MANY: Final = 100_000
-SLOW: Final = 20_000
-"""Milliseconds within which a hundred thousand events open, on any machine. `lab bench report` measures how fast."""
+SLOW: Final = 5.0
+"""Seconds of processor time in which a hundred thousand events open anywhere. It is half a second in most places."""
 HOSTILE: Final = (
     "</script><script>stolen = 1</script>",
     "<img src=x onerror='stolen = 2'>",
@@ -213,10 +213,13 @@ def test_events_that_come_in_small_numbers_make_the_same_picture(opened: Open) -
     assert one == other
 
 
-def test_a_hundred_thousand_events_open_and_are_drawn_in_part(opened: Open) -> None:
+def test_a_hundred_thousand_events_open_and_are_drawn_in_part(opened: Open, page: Page) -> None:
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # which other programs do not make longer
     header, found = made_up(MANY)
-    page = opened(header, found)
-    assert page.evaluate("report.opened") < SLOW
+    opened(header, found)
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    assert 0.05 < next(each["value"] for each in metrics if each["name"] == "TaskDuration") < SLOW
     page.evaluate("report.diagram.fit()")
     settle(page)
     drawn = page.evaluate("report.diagram.painter.drawn")
