@@ -1,4 +1,4 @@
-"""The diagram's colours, as they look to people of every kind of sight, in light and in dark."""
+"""The colours of the diagram and of the panel, as they look to people of every kind of sight, in light and in dark."""
 
 import re
 from itertools import combinations
@@ -11,15 +11,22 @@ from labs import page
 
 Colour = tuple[float, float, float]
 
-STYLE: Final = page.STYLE + (Path(page.__file__).parent / "report" / "static" / "diagram.css").read_text()
+SHEETS: Final = ("report/static/diagram.css", "live/static/panel.css")
+STYLE: Final = page.STYLE + "".join((Path(page.__file__).parent / sheet).read_text() for sheet in SHEETS)
 PAIRS: Final = {
     name: (light, dark)
     for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", STYLE)
 }
-TEXTS: Final = ("ink", "soft", "request", "bad", "mark", "past", "future", "cut", "dead", "primary")
+TEXTS: Final = (
+    *("ink", "soft", "request", "bad", "mark", "past", "future", "cut", "dead", "primary"),
+    *("runs", "paused", "second", "tapped"),
+)
 """Colours in which something is written."""
-LINES: Final = ("reply", "read-edge", "write-edge", "backup")
-MEANINGS: Final = (("request", "bad", "mark"), ("past", "future"), ("read-edge", "write-edge"), ("primary", "mark"))
+LINES: Final = ("reply", "read-edge", "write-edge", "backup", "line")
+MEANINGS: Final = (
+    *(("request", "bad", "mark"), ("past", "future"), ("read-edge", "write-edge"), ("primary", "mark")),
+    *(("runs", "bad"), ("line", "request"), ("tapped", "request")),
+)
 """Colours that stand beside each other and mean different things."""
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009:
