@@ -16,6 +16,7 @@ from typing import Final, Self
 import psutil
 import pytest
 
+from labs.live.teaching import EXPERIMENTS, Experiment
 from tests.live.sessions import NOTHING_LEFT, SOON, UP, answers, script, up
 
 
@@ -123,6 +124,17 @@ def test_a_server_that_ends_by_itself_is_told_of_and_can_be_restarted(tmp_path: 
     assert said["restart vs"] == "vs runs again, and has forgotten everything"
     assert said["ping a"].startswith("! vs (viewserver) ended by itself")
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [each for each in EXPERIMENTS if each.name in ("failover", "late-message", "minority", "stopped-handover")],
+    ids=lambda each: each.name,
+)
+def test_the_experiments_of_the_guide_come_out_well(tmp_path: Path, experiment: Experiment) -> None:
+    done = up(tmp_path, experiment.suites[-1], *(step.line for step in experiment.steps), "check")
+    assert done.returncode == 0, done.stdout
+    assert answers(done)["check"].startswith("linearizable")
 
 
 @pytest.mark.parametrize(

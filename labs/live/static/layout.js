@@ -44,7 +44,7 @@ export function layout(servers, wanted = {width: 900, height: 500}) {
 function ring(count) {
   if (count <= 4) return {width: count * NODE.width + (count - 1) * 4 * GAP, height: NODE.height + (count > 2 ? 2 * ZIGZAG : 0)};
   const across = Math.max(2.6, count / 2.6) * (NODE.width + GAP);
-  return {width: across + NODE.width, height: Math.max(2.8 * NODE.height, (count / 4) * (NODE.height + GAP)) + NODE.height};
+  return {width: across + NODE.width, height: Math.max(4.4 * NODE.height, (count / 4) * (NODE.height + GAP)) + NODE.height};
 }
 
 function inRing(servers, x, y, places) {
