@@ -151,9 +151,15 @@ export class Diagram {
     const {culprit} = this.state, {verdict} = this.trace;
     const event = verdict?.event ?? this.trace.length - 1;
     if (event < 0) return;
-    const at = (number) => this.trace.at(number, this.logical), until = at(event);
+    const at = (number) => this.trace.at(number, this.logical);
+    let until = at(event);
     let from = at(culprit?.call ? culprit.call.request : Math.max(0, event - AROUND));
     if (culprit?.newer && until - at(culprit.newer.first) < NEAR * (until - from)) from = Math.min(from, at(culprit.newer.first));
+    const proof = this.trace.operations.filter((each) => verdict?.proof?.includes(each.id) && each.answer >= 0);
+    if (proof.length) {  // a history is judged at the end, and may have been wrong long before
+      const begin = Math.min(from, ...proof.map((each) => at(each.call))), end = Math.max(...proof.map((each) => at(each.answer)));
+      if (until - end > NEAR * (end - begin)) [from, until] = [begin, end];
+    }
     const last = 1 - Math.min(0.5, WORDS / this.painter.room), width = Math.max(until - from, this.plan.length * 0.004) / (last * TOLD);
     this._look(until - width * last, until + width * (1 - last));
     this._toLane(culprit?.lane);
