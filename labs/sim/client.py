@@ -93,9 +93,9 @@ class SimWorker:
         count = len(self._processes)
         share = len(seeds) if count == 1 else max(1, min(SHARE, len(seeds) // (4 * count)))
         rest = iter(seeds)
-        ends = 0
+        fatal = _Fatal(seeds)
         with selectors.DefaultSelector() as selector:
-            while ends < ENDS_IN_A_ROW:
+            while not fatal.in_a_row:
                 for process in self._processes:
                     given = process.todo or list(islice(rest, share))
                     if given and not process.busy:
@@ -110,26 +110,40 @@ class SimWorker:
                 for process in busy:
                     lines = process.read() if process in ready else []
                     for line in lines or ():
-                        ends = 0
                         yield process.told(line)
                     ended = lines is None or time.monotonic() - process.since > self.real_limit
                     if ended or not process.todo:
                         selector.unregister(process)
                         process.busy = False
                     if ended:
-                        ends += 1
-                        yield process.give_up(None if lines is None else self.real_limit)
-        for process in self._processes:
-            for seed in process.todo:
-                yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
-        for seed in rest:
-            yield Outcome(seed, "error", f"not tried: {ends} seeds in a row ended the simulation's process")
+                        outcome = process.give_up(None if lines is None else self.real_limit)
+                        fatal.add(outcome.seed)
+                        yield outcome
+        for seed in [*(seed for process in self._processes for seed in process.todo), *rest]:
+            yield Outcome(seed, "error", f"not tried: {ENDS_IN_A_ROW} seeds in a row ended the simulation's process")
         self.stop()
 
     def stop(self) -> None:
         """Ends the processes."""
         for process in self._processes:
             process.stop()
+
+
+class _Fatal:
+    """The seeds that ended their process. Which of them stand in a row does not depend on who came first."""
+
+    def __init__(self, seeds: list[int]) -> None:
+        self.in_a_row = False
+        """Whether there are so many beside each other that the others are not tried."""
+        self._place = {seed: place for place, seed in enumerate(seeds)}
+        self._places: set[int] = set()
+
+    def add(self, seed: int) -> None:
+        """One more."""
+        place = self._place[seed]
+        self._places.add(place)
+        firsts = range(place - ENDS_IN_A_ROW + 1, place + 1)
+        self.in_a_row |= any(self._places.issuperset(range(first, first + ENDS_IN_A_ROW)) for first in firsts)
 
 
 class Child:

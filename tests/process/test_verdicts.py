@@ -150,10 +150,10 @@ def test_a_test_that_takes_too_long_says_what_it_waits_for(bench: Bench) -> None
         cluster.history.begin("ck-1", "get", "k", None, cluster.now())
         await cluster.call("a", Echo("", seconds=1000.0), timeout=None)
 
-    report = bench.run(test, within=1.0)
+    report = bench.run(test, within=5.0)
     assert report.status == "failed"
     assert report.failure
-    assert "expected the whole test to take at most 1 s" in report.failure.message
+    assert "expected the whole test to take at most 5 s" in report.failure.message
     said = (Path(report.failure.folder) / "stuck.txt").read_text()
     assert report.failure.stuck in said
     assert report.failure.stuck in report.failure.text()
