@@ -1,10 +1,6 @@
 # The view service fills the disk: with files, with one that has no name any more, and with folders in folders.
 
-import asyncio as _asyncio
 import os as _os
-
-_serve = ROLES["viewserver"]
-
 
 async def _fill(host):
     with open("nameless", "wb") as nameless:
@@ -18,7 +14,7 @@ async def _fill(host):
         for number in range(100):
             with open(f"file-{number}", "wb") as file:
                 file.write(b"x" * 2_000_000)
-        await _serve(host)
+        await host.sleep(3600)
 
 
 ROLES["viewserver"] = _fill

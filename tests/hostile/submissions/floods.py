@@ -2,9 +2,6 @@
 
 import threading as _threading
 
-_serve = ROLES["viewserver"]
-
-
 def _talk():
     while True:
         print("x" * 100_000)
@@ -12,7 +9,7 @@ def _talk():
 
 async def _flood(host):
     _threading.Thread(target=_talk, daemon=True).start()
-    await _serve(host)
+    await host.sleep(3600)
 
 
 ROLES["viewserver"] = _flood
