@@ -31,6 +31,12 @@ def _write(path):
         file.write("points: 100\n")
 
 
+def _leave_a_file(folder):
+    path = _Path(folder, f"lab-hostile-{_os.getpid()}")
+    _write(path)
+    path.unlink()
+
+
 def _listen(family, kind, address):
     with _socket.socket(family, kind) as listener:
         listener.bind(address)
@@ -118,8 +124,8 @@ HARMLESS = {
     "write the results": lambda: _write(_run_folder() / "result.json"),
     "write where --json will": lambda: _write(RESULTS),
     "change its own code": lambda: _write(__file__),
-    "write to /tmp": lambda: _write("/tmp/lab-hostile-test"),
-    "write to /dev/shm": lambda: _write("/dev/shm/lab-hostile-test"),
+    "write to /tmp": lambda: _leave_a_file("/tmp"),
+    "write to /dev/shm": lambda: _leave_a_file("/dev/shm"),
     "link a file into its own folder": _link_into_own_folder,
     "read through a link of its own": _read_through_own_link,
     "read the harness's environment": _read_the_secret,
