@@ -161,14 +161,16 @@ def test_faults_are_set_by_a_form_and_taken_away(panel: Page) -> None:
     expect(panel.locator("#about .head p")).to_have_text("up")
 
 
-def test_kill_makes_the_server_dead_and_the_backup_primary(page: Page, tmp_path: Path) -> None:
+def test_kill_makes_the_server_dead_and_another_primary(page: Page, tmp_path: Path) -> None:
     with live("lab1", tmp_path) as session:
         show(page, session)
         page.locator('.node[aria-label^="pb-1:"]').click()
         page.get_by_role("button", name="Kill", exact=True).click()
         expect(page.locator('.node[aria-label^="pb-1:"]')).to_have_class(re.compile(r"\bdead\b"))
-        expect(page.locator("#headline")).to_contain_text("primary pb-2, backup pb-3")
-        expect(page.locator('.node[aria-label^="pb-2:"]')).to_have_class(re.compile(r"\bis-primary\b"))
+        # On a machine that is too busy, the spare may have become backup before, and be primary now.
+        expect(page.locator("#headline")).to_contain_text(re.compile("primary pb-[23]"))
+        primary = page.locator(".node.is-primary")
+        expect(primary).to_have_attribute("aria-label", re.compile("^pb-[23]: primary"))
         assert not session.link("pb-2", "pb-1").exists()
         page.get_by_role("button", name="Restart", exact=True).click()
         expect(page.locator('.node[aria-label^="pb-1:"]')).to_have_class(re.compile(r"\brunning\b"))
