@@ -56,9 +56,11 @@ def _make(root: Path, folder: Path) -> None:
             elif entry.name != "lock":
                 entry.unlink()
         venv.create(folder, with_pip=True)
-    _say("installing the packages that requirements.txt names")
+    files = sorted(root.glob("requirements*.txt"))
+    _say(f"installing the packages that {' and '.join(file.name for file in files)} name")
     pip = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, "--requirement", str(root / "requirements.txt")], check=True)
+    named = [word for file in files for word in ("--requirement", str(file))]
+    subprocess.run([*pip, *named], check=True)
     _say("installing this checkout")
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(root)], check=True)
     _say(f"ready after {time.monotonic() - started:.0f} s")

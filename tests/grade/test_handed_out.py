@@ -45,7 +45,7 @@ def with_our_venv(project: Path) -> None:
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nPYTHONPATH={project} exec {sys.executable} -m labs "$@"\n')
     command.chmod(0o755)
-    sums = "cat requirements.txt setup.cfg pyproject.toml | cksum"
+    sums = "cat requirements*.txt setup.cfg pyproject.toml | cksum"
     made_of = subprocess.run(["sh", "-c", sums], cwd=project, capture_output=True, text=True, check=True).stdout.strip()
     (project / ".venv" / "stamp").write_text(f"{project.resolve()} {made_of}")
 
