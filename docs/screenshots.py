@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from labs import mistakes
 from labs.benchmark.traces import made_up
-from labs.report.browser import MISSING, chromium, program, settle
+from labs.report.browser import MISSING, chromium, program, settle, until
 from labs.report.gathering import gather
 from labs.report.page import page
 from labs.traces import events
@@ -85,7 +85,7 @@ def picture(
 def the_failure(opened: Page) -> None:
     """From the overview to the test that the guide is about."""
     opened.get_by_role("link", name="Old primary does not serve Gets (").click()
-    opened.wait_for_function("report.diagram?.trace.length > 0")
+    until(opened, lambda: opened.evaluate("report.diagram?.trace.length > 0"), "the picture of the failure")
     opened.evaluate("report.ready")
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,10 @@ FLAGS: Final = (
 )
 
 
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks at what is waited for."""
+
+
 def program() -> str:
     """The browser's program, or nothing."""
     return os.environ.get("LAB_BROWSER") or next(filter(None, map(shutil.which, PROGRAMS)), "")
@@ -39,6 +43,18 @@ def chromium() -> Iterator["Browser"]:
             yield browser
         finally:
             browser.close()
+
+
+def until(page: "Page", condition: Callable[[], object], what: str, within: float = 30.0) -> None:
+    """Waits for a condition while the page goes on. Playwright's own way is to have it evaluate text: ours forbid it.
+
+    Raises `AssertionError`, which says `what` was expected, after so many seconds.
+    """
+    for _ in range(int(within / LOOK_EVERY)):
+        if condition():
+            return
+        page.wait_for_timeout(1000 * LOOK_EVERY)
+    raise AssertionError(f"expected {what}")
 
 
 def settle(page: "Page") -> None:

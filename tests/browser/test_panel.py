@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from labs.report.browser import until
 from tests.live.sessions import NOTHING_LEFT, SOON, UP
 
 WITHIN: Final = 1000 * SOON
@@ -93,15 +94,6 @@ def show(page: Page, session: Live) -> Page:
 def node(page: Page, name: str) -> str:
     """What a server is shown as."""
     return page.locator(f'.node[aria-label^="{name}:"]').get_attribute("aria-label") or ""
-
-
-def until(page: Page, condition: Callable[[], object], what: str) -> None:
-    """Waits, while the page goes on."""
-    for _ in range(int(WITHIN / 50)):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"expected {what}")
 
 
 def select_link(page: Page, src: str, dst: str) -> None:

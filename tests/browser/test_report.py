@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from labs.benchmark.traces import made_up
-from labs.report.browser import settle
+from labs.report.browser import settle, until
 from labs.report.gathering import Run, Scene, gather
 from labs.report.page import page as page_of
 from labs.report.showing import write
@@ -407,14 +407,14 @@ def test_the_list_and_the_picture_go_together(opened: Open) -> None:
     page.evaluate("report.diagram.toFailure()")
     before = view(page)
     page.locator(".events").evaluate("(list) => { list.scrollTop = 0; }")
-    page.wait_for_function("(from) => report.diagram.view.from < from - 1e-9", arg=before[0])
+    until(page, lambda: view(page)[0] < before[0] - 1e-9, "the picture to follow the list")
     row = page.locator(".events .row").nth(6)
     event = int(row.get_attribute("data-event") or "")
     row.click()
     assert page.evaluate("report.diagram.state.selected") == event
     page.evaluate("report.diagram.select(-1); report.diagram.toFailure()")
     settle(page)
-    page.wait_for_function("document.querySelector('.events').scrollTop > 1000")
+    until(page, lambda: page.evaluate("document.querySelector('.events').scrollTop > 1000"), "the list to follow")
 
 
 def test_colours_are_the_readers_choice(opened: Open) -> None:
@@ -426,7 +426,7 @@ def test_colours_are_the_readers_choice(opened: Open) -> None:
     assert light != dark
     page.get_by_label("colours").select_option("")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("(paper) => report.diagram.painter.colours.paper === paper", arg=dark)
+    until(page, lambda: page.evaluate("report.diagram.painter.colours.paper") == dark, "the system's choice")
 
 
 def test_it_fits_on_a_phone(opened: Open, page: Page) -> None:
@@ -533,13 +533,13 @@ def test_the_overview_leads_to_each_failure(page: Page, tmp_path: Path) -> None:
     show(page, write(tmp_path / "report.html", Run("a run", scenes=scenes)))
     assert page.evaluate("report.diagrams.size") == 0, "a picture is made when it is looked at"
     page.get_by_role("link", name="Old primary does not serve Gets").click()
-    page.wait_for_function("report.diagram?.trace.length === 20")
+    until(page, lambda: page.evaluate("report.diagram?.trace.length") == 20, "the small trace")
     page.get_by_role("link", name="overview").click()
     page.get_by_role("link", name="A made-up run").click()
-    page.wait_for_function("report.diagram?.trace.length > 800")
+    until(page, lambda: page.evaluate("report.diagram?.trace.length > 800"), "the large trace")
     page.go_back()
     page.go_back()
-    page.wait_for_function("report.diagram?.trace.length === 20")
+    until(page, lambda: page.evaluate("report.diagram?.trace.length") == 20, "the small trace")
 
 
 def test_a_command_can_be_copied(browser: Browser, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from tests.grade.classes import LIMIT, QUICK, events, lab, results, right, runs_of, started, timeless, until, wrong
@@ -62,6 +63,14 @@ class Cluster:
             process.wait()
 
 
+def is_alive(pid: int) -> bool:
+    """Whether the process is there, and not only its exit status, for which its parent has not asked."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def graders_of(pid: int) -> list[int]:
     """The processes that a worker grades with."""
     found = []
@@ -105,7 +114,7 @@ def test_a_worker_dies_and_all_are_graded_as_on_one_machine(tmp_path: Path, clus
     finally:
         grader.kill()
     assert grader.returncode == 0, said
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "what it ran to have died with it")
+    until(lambda: not any(map(is_alive, orphans)), "what it ran to have died with it")
 
     done = lab(*words, "--out", tmp_path / "here")
     assert done.returncode == 0, done.stdout + done.stderr

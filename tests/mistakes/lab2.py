@@ -672,21 +672,33 @@ FORGETTING = [
         "PX36",
         "a peer forgets what it is done with itself",
         "Others still need it.",
-        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = self.done[self.me] + 1"),),
+        (
+            Edit(
+                CORE,
+                "old, minimum = self.minimum, min(self.done) + 1",
+                "old, minimum = self.minimum, self.done[self.me] + 1",
+            ),
+        ),
         ("test_forgetting", "test_not_forgotten_too_early"),
     ),
     Mistake(
         "PX37",
         "a peer forgets what anybody is done with",
         "Others still need it.",
-        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = max(self.done) + 1"),),
+        (
+            Edit(
+                CORE,
+                "old, minimum = self.minimum, min(self.done) + 1",
+                "old, minimum = self.minimum, max(self.done) + 1",
+            ),
+        ),
         ("test_forgetting", "test_not_forgotten_too_early"),
     ),
     Mistake(
         "PX38",
         "Min() is the last forgotten instance",
         "It should be the first that is not.",
-        (Edit(CORE, "minimum = min(self.done) + 1", "minimum = min(self.done)"),),
+        (Edit(CORE, "old, minimum = self.minimum, min(self.done) + 1", "old, minimum = self.minimum, min(self.done)"),),
         ("test_forgetting",),
     ),
     Mistake(
