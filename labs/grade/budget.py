@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 from labs.grade.results import Grade
 from labs.sandbox.usage import cores
 
+SUBMISSIONS_PER_CORE: Final = 6
+"""Submissions that are graded side by side for each core, one test at a time. docs/grading.md says how it was found."""
 TESTS_PER_CORE: Final = 3
-"""Tests that run side by side for each core. How this was found stands in docs/grading.md."""
+"""Tests that run side by side for each core where there are fewer submissions: more workers cost more to start."""
 BUSY: Final = 0.85
 """From this share of the processors' time on, they are what limits."""
 IDLE_SLOTS: Final = 0.7
@@ -28,11 +30,11 @@ def share(submissions: int, at_once: int | None, workers: int | None) -> Share:
 
     One process that runs one test after the other costs least, so many submissions come before many workers.
     """
-    tests = TESTS_PER_CORE * cores()
     if at_once is None:
-        at_once = max(1, tests // (workers or 1))
+        tests = TESTS_PER_CORE * cores()
+        at_once = SUBMISSIONS_PER_CORE * cores() if workers is None else max(1, tests // workers)
     at_once = max(1, min(at_once, submissions))
-    return Share(at_once, workers or max(1, tests // at_once))
+    return Share(at_once, workers or max(1, TESTS_PER_CORE * cores() // at_once))
 
 
 def limit(seconds: float, shared: Share, busy: float | None, done: Sequence[Grade]) -> str:

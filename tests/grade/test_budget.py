@@ -12,7 +12,8 @@ from labs.grade.results import Grade
 def test_many_submissions_come_before_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "cores", lambda: 4)
     monkeypatch.setattr(budget, "TESTS_PER_CORE", 3)
-    assert budget.share(30, None, None) == Share(12, 1)
+    monkeypatch.setattr(budget, "SUBMISSIONS_PER_CORE", 6)
+    assert budget.share(30, None, None) == Share(24, 1)
     assert budget.share(12, None, None) == Share(12, 1)
     assert budget.share(5, None, None) == Share(5, 2)
     assert budget.share(1, None, None) == Share(1, 12)
