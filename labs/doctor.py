@@ -19,6 +19,7 @@ import psutil
 
 from labs.process import machine
 from labs.sandbox import layers
+from labs.sandbox.usage import cores
 
 PRESSURE_SECONDS: Final = 0.2
 """How long the load is looked at."""
@@ -82,7 +83,7 @@ def _system() -> Finding:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = cores()
     return Finding(
         "Cores", str(usable), usable > 1, "" if usable > 1 else "use -n 2 and --patience 2 in the process world"
     )

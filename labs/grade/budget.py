@@ -26,15 +26,15 @@ class Share(NamedTuple):
 
 
 def share(submissions: int, at_once: int | None, workers: int | None) -> Share:
-    """As many submissions as there may be tests at once; if there are fewer, more tests of each.
+    """As many submissions at once as this machine bears; if there are fewer, more tests of each.
 
     One process that runs one test after the other costs least, so many submissions come before many workers.
     """
+    tests = TESTS_PER_CORE * cores()
     if at_once is None:
-        tests = TESTS_PER_CORE * cores()
-        at_once = SUBMISSIONS_PER_CORE * cores() if workers is None else max(1, tests // workers)
+        at_once = SUBMISSIONS_PER_CORE * cores() if workers is None else tests // workers
     at_once = max(1, min(at_once, submissions))
-    return Share(at_once, workers or max(1, TESTS_PER_CORE * cores() // at_once))
+    return Share(at_once, workers or max(1, tests // at_once))
 
 
 def limit(seconds: float, shared: Share, busy: float | None, done: Sequence[Grade]) -> str:

@@ -13,6 +13,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from tests.harness.marked import MARK, marked
+
 LIMIT = 30.0
 """Seconds within which all has to be gone."""
 
@@ -28,7 +30,7 @@ class LongRun:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"LAB_TEST_MARK": self._mark},
+            env=os.environ | {MARK: self._mark},
             start_new_session=True,
         )
 
@@ -49,14 +51,7 @@ class LongRun:
 
     def others(self) -> list[psutil.Process]:
         """Its processes, other than itself."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != self.process.pid and process.environ().get("LAB_TEST_MARK") == self._mark:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return [process for process in marked(self._mark) if process.pid != self.process.pid]
 
     def finish(self) -> str:
         """Waits for it, and until all is gone. Gives what it printed."""

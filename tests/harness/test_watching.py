@@ -17,6 +17,7 @@ import pytest
 
 from labs.testing import Request
 from labs.watching import Plan, syntax_errors, watched, words
+from tests.harness.marked import MARK, marked
 
 ROOT: Final = Path(__file__).parents[2]
 LIMIT: Final = 60.0
@@ -114,7 +115,7 @@ class Watching:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"LAB_TEST_MARK": self._mark, "NO_COLOR": "1"},
+            env=os.environ | {MARK: self._mark, "NO_COLOR": "1"},
             start_new_session=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
@@ -149,14 +150,7 @@ class Watching:
 
     def others(self) -> list[psutil.Process]:
         """Its processes, other than itself."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != self.process.pid and process.environ().get("LAB_TEST_MARK") == self._mark:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return [process for process in marked(self._mark) if process.pid != self.process.pid]
 
     def wait_for_servers(self) -> None:
         """Returns when a run has a keeper and servers."""

@@ -1,0 +1,20 @@
+"""Processes that came of a command: they carry its mark in their environment, whoever their parent is by now."""
+
+from typing import Final
+
+import psutil
+
+MARK: Final = "LAB_TEST_MARK"
+"""The variable's name."""
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every process that carries this mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
