@@ -1,10 +1,7 @@
 """One call of `lab grade` or `lab regrade`: hands out what is to be done, and puts down what came of it."""
 
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +21,7 @@ from labs.grade.results import VERSION, ClassResult, Effort, Grade, Outcome, mer
 from labs.places import command, short
 from labs.results import ATTEMPTS, Attempt, read_attempts
 from labs.sandbox.limits import Limits
-from labs.usage import INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
+from labs.usage import INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage, interruptible
 
 WIDTH: Final = 120
 """Characters in a line where there is no terminal."""
@@ -123,7 +120,7 @@ class Grader:
             console.print(f"{kept} of {kept + len(todo)} submissions have their grade already", highlight=False)
         self._board = Board(console, heading, len(runnable), len(self._opened.catalogue))
         interrupted = False
-        with _interruptible():
+        with interruptible():
             try:
                 if runnable:
                     self._measure(runnable, shared)
@@ -303,16 +300,6 @@ def _busy_seconds() -> float:
     """For how long the processors have been busy, together, since the machine was started."""
     times = psutil.cpu_times()
     return float(sum(times[:3]) + sum(getattr(times, name, 0.0) for name in ("irq", "softirq", "steal")))
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends it as a Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def labs_folder(out: Path, entry: Entry) -> Path:

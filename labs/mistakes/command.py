@@ -2,12 +2,11 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +30,7 @@ from labs.places import is_checkout, root
 from labs.process import leftovers
 from labs.running import World
 from labs.suites import SUITES
-from labs.usage import FAILED, INTERRUPTED, PASSED, BadUsage
+from labs.usage import FAILED, INTERRUPTED, PASSED, BadUsage, interruptible
 
 WIDTH: Final = 120
 """Characters in a line where there is no terminal."""
@@ -66,7 +65,7 @@ def run(request: Request) -> int:
     console = Terminal(width=None if sys.stdout.isatty() else WIDTH)
     found: list[Subject] = []
     interrupted = False
-    with _interruptible():
+    with interruptible():
         try:
             for world in worlds:
                 these = [
@@ -236,13 +235,3 @@ class Measurement:
         bar = Table.grid()  # a bar alone does not end its line
         bar.add_row(ProgressBar(total=max(len(self._subjects), 1), completed=over(self._subjects), width=60))
         return Group(head, bar)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends it as a Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
