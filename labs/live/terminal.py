@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import sys
+import termios
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +52,7 @@ async def prompt(session: Session, history: Path) -> int:
         bottom_toolbar=lambda: toolbar(session.picture()),
         refresh_interval=0.5,
     )
-    with patch_stdout():
+    with patch_stdout(), keys_typed_ahead():
         session.hearers.append(show)
         while True:
             try:
@@ -60,6 +62,23 @@ async def prompt(session: Session, history: Path) -> int:
             if line.strip() in LEAVE:
                 return PASSED
             await do(session, line)
+
+
+@contextlib.contextmanager
+def keys_typed_ahead() -> Iterator[None]:
+    """A Ctrl-D that comes while a command is carried out waits for the next prompt, as all other keys do.
+
+    Between two prompts the terminal is not raw, and would itself take the key as an end of file that nobody reads.
+    """
+    before = termios.tcgetattr(sys.stdin)
+    while_asking = termios.tcgetattr(sys.stdin)
+    while_asking[6][termios.VEOF] = os.fpathconf(sys.stdin.fileno(), "PC_VDISABLE").to_bytes()
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, while_asking)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # the terminal was closed
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def toolbar(picture: Picture) -> FormattedText:

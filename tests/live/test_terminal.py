@@ -241,6 +241,18 @@ def test_a_prompt_completes_and_remembers(tmp_path: Path) -> None:
         assert terminal.process.returncode == 0
 
 
+def test_keys_typed_while_a_command_is_carried_out_wait_for_the_next_prompt(tmp_path: Path) -> None:
+    with Terminal(tmp_path) as terminal:
+        terminal.type("wait 1\r")
+        time.sleep(0.3)
+        terminal.type("put key 1\r")
+        terminal.type("\x04")
+        terminal.until("done  (")
+        terminal.until(NOTHING_LEFT)
+        terminal.ends()
+        assert terminal.process.returncode == 0
+
+
 @pytest.mark.parametrize("how", ["ctrl-c", "ctrl-c at work", "sigterm", "closed"])
 def test_however_it_ends_nothing_is_left(tmp_path: Path, how: str) -> None:
     with Terminal(tmp_path) as terminal:
