@@ -18,6 +18,7 @@ from labs.display import Reporter, Terminal
 from labs.places import root, runs_folder, tests_of
 from labs.plugin import blank_attempt
 from labs.results import RESULT, VERSION, Attempt, RunResult, TestResult
+from labs.sandbox.usage import cores
 from labs.submission import check_offered, packages
 from labs.suites import SUITES, TUTORIAL, Suite, find_suites
 from labs.usage import FAILED, INCONCLUSIVE, INTERRUPTED, PASSED, BadUsage
@@ -252,12 +253,12 @@ def _workers(request: Request, tests: int) -> _Workers:
 
     In the simulation alone, it is the seeds of a test that are shared, so that a single test, too, has all cores.
     """
-    cores = os.cpu_count() or 1
+    usable = cores()
     if request.world == "sim":
-        return _Workers(0, max(1, cores if request.workers is None else request.workers))
-    wanted = min(tests, 2 * cores) if request.workers is None else request.workers
+        return _Workers(0, max(1, usable if request.workers is None else request.workers))
+    wanted = min(tests, 2 * usable) if request.workers is None else request.workers
     workers = wanted if wanted > 1 or request.workers is not None else 0
-    return _Workers(workers, max(1, cores // max(1, workers)) if request.world == "both" else 1)
+    return _Workers(workers, max(1, usable // max(1, workers)) if request.world == "both" else 1)
 
 
 def _arguments(request: Request, files: list[str], workers: _Workers) -> list[str]:

@@ -29,6 +29,7 @@ from labs.mistakes.table import tables
 from labs.places import is_checkout, root
 from labs.process import leftovers
 from labs.running import World
+from labs.sandbox.usage import cores
 from labs.suites import SUITES
 from labs.usage import FAILED, INTERRUPTED, PASSED, BadUsage, interruptible
 
@@ -145,8 +146,7 @@ class Measurement:
         self._console = console
         self._world = world
         self._subjects = subjects
-        cores = os.cpu_count() or 1
-        self._workers = workers or (cores if world == "sim" else 2 * cores)
+        self._workers = workers or cores() * (1 if world == "sim" else 2)
         self._runs = 0
         self._began = time.monotonic()
 

@@ -1,42 +1,22 @@
 """`lab debug`, with commands from a pipe, on servers with a mistake in them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from labs.mistakes import load, plant
 from labs.schedules import Schedule
+from tests.commands import lab, planted
 
 ROOT: Final = Path(__file__).parents[2]
 TEST: Final = "pbservice::test_old_primary_serves_no_gets"
 MISTAKE: Final = "Gets do not ask the backup"
 
 
-def lab(*words: object, typed: str = "") -> "subprocess.CompletedProcess[str]":
-    """Runs `lab` with these words."""
-    return subprocess.run(
-        [sys.executable, "-m", "labs", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A submission of lab 1 with a mistake in it."""
-    folder = tmp_path_factory.mktemp("mine")
-    (mistake,) = (each for each in load(ROOT / "tests" / "mistakes" / "lab1.py") if each.name == MISTAKE)
-    plant(mistake, ROOT / "lab1_pbservice", folder)
-    return folder
+    return planted("lab1_pbservice", MISTAKE, tmp_path_factory.mktemp("mine"))
 
 
 def test_a_failing_run_is_walked_back_to_its_cause(mine: Path) -> None:

@@ -4,10 +4,8 @@ All graded tests: ./lab test lab1 --submission examples/lab1-node
 """
 
 import asyncio
-import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -26,6 +24,7 @@ from labs.cluster import ServerStopped
 from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
 from labs.submission import commands
+from tests.commands import lab
 
 ROOT: Final = Path(__file__).parents[2]
 NODE: Final = ROOT / "examples" / "lab1-node"
@@ -217,14 +216,6 @@ def test_an_unknown_role_is_said_to_be_unknown(play: Play) -> None:
 )
 def test_some_graded_tests(suite: str, tests: str, tmp_path: Path) -> None:
     words = ["test", suite, "-k", tests, "--submission", NODE, "-n", "2", "--out", tmp_path / "run"]
-    done = subprocess.run(
-        [sys.executable, "-m", "labs", *map(str, words)],
-        cwd=tmp_path,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = lab(*words, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "left behind: 0 processes, 0 socket files"

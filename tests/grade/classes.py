@@ -1,20 +1,17 @@
 """Small classes of submissions, and graders that grade them: what the tests of this folder share."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.commands import LAB, LIMIT, ROOT
+
 QUICK: Final = ("--lab", "viewservice", "-k", "first_primary or first_backup or waits_for_ack")
 """Three short tests of two points each. `wrong` fails the last of them."""
-LIMIT: Final = 300.0
-"""Seconds within which whatever is waited for has to come."""
 
 
 def right(folder: Path) -> Path:
@@ -40,23 +37,9 @@ def broken(folder: Path) -> Path:
     return folder
 
 
-def lab(*words: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs `lab` with these words, and waits for it."""
-    return subprocess.run(
-        [sys.executable, "-m", "labs", *map(str, words)],
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-
-
 def started(*words: object) -> "subprocess.Popen[str]":
     """Runs `lab` with these words, and does not wait."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "labs", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen([*LAB, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def until(condition: Callable[[], object], what: str) -> None:

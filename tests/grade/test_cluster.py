@@ -11,7 +11,8 @@ from typing import Final
 import psutil
 import pytest
 
-from tests.grade.classes import LIMIT, QUICK, events, lab, results, right, runs_of, started, timeless, until, wrong
+from tests.commands import LIMIT, lab
+from tests.grade.classes import QUICK, events, results, right, runs_of, started, timeless, until, wrong
 
 DASK: Final = Path(sys.executable).with_name("dask")
 

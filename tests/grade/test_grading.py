@@ -11,14 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 from labs.grade.journal import locked
+from tests.commands import LIMIT, lab
 from tests.grade.classes import (
-    LIMIT,
     QUICK,
     broken,
     check_gradescope,
     events,
     journal,
-    lab,
     results,
     right,
     runs_of,

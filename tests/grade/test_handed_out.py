@@ -13,7 +13,8 @@ import pytest
 
 from labs.handout import autograders
 from labs.usage import BadUsage
-from tests.grade.classes import LIMIT, ROOT, check_gradescope, lab, right, wrong
+from tests.commands import LIMIT, ROOT, lab
+from tests.grade.classes import check_gradescope, right, wrong
 
 SUITE: Final = ("viewservice",)
 

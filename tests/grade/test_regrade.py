@@ -11,7 +11,8 @@ import pytest
 
 from labs.grade import results as shapes
 from labs.grade.results import Grade, merged
-from tests.grade.classes import QUICK, events, lab, results, right, wrong
+from tests.commands import lab
+from tests.grade.classes import QUICK, events, results, right, wrong
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ MARK: Final = "LAB_TEST_MARK"
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Every process that carries this mark."""
+    """Every process that carries this mark, and is alive."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == mark:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue

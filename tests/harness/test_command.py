@@ -1,13 +1,12 @@
 """`lab` end to end: exit status, output, files, and the way from a failure to its replay."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from labs import testing
+from tests import commands
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -28,18 +28,7 @@ NOTHING_LEFT: Final = "left behind: 0 processes, 0 socket files"
 def lab(tmp_path: Path) -> Lab:
     """Runs `lab` with these words in a folder of its own, and waits for it."""
 
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "labs", *map(str, words)],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    return partial(commands.lab, folder=tmp_path)
 
 
 @pytest.fixture
@@ -137,7 +126,7 @@ def test_a_run_has_a_folder_with_logs_and_history(lab: Lab, tmp_path: Path) -> N
 def test_work_is_shared(
     world: str, asked: int | None, tests: int, shared: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(testing, "cores", lambda: 8)
     assert testing._workers(testing.Request(world=world, workers=asked), tests) == shared
 
 

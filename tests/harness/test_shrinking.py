@@ -1,9 +1,6 @@
 """`lab shrink` and `lab replay`: from a failing seed to a small schedule in a file, and back."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +8,12 @@ from typing import Any, Final
 import pytest
 
 from labs.choices import NEVER, Choice
-from labs.mistakes import load, plant
 from labs.schedules import VERSION, Schedule, count, describe, find_test
 from labs.shrinking import Shrinker, way_of
 from labs.sim.run import Outcome
 from labs.usage import BadUsage
+from tests.commands import lab, planted
 
-ROOT: Final = Path(__file__).parents[2]
 TEST: Final = "paxos::test_peers_in_a_storm"
 MISTAKE: Final = "an acceptor accepts without looking at what it promised"
 
@@ -148,26 +144,10 @@ def test_choices_are_counted_by_kind() -> None:
 # --- end to end ------------------------------------------------------------------------------------------------------
 
 
-def lab(*words: object) -> "subprocess.CompletedProcess[str]":
-    """Runs `lab` with these words."""
-    return subprocess.run(
-        [sys.executable, "-m", "labs", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A submission of lab 2 with a mistake in it."""
-    folder = tmp_path_factory.mktemp("mine")
-    (mistake,) = (each for each in load(ROOT / "tests" / "mistakes" / "lab2.py") if each.name == MISTAKE)
-    plant(mistake, ROOT / "lab2_kvpaxos", folder)
-    return folder
+    return planted("lab2_kvpaxos", MISTAKE, tmp_path_factory.mktemp("mine"))
 
 
 @pytest.fixture(scope="module")

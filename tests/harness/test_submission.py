@@ -1,7 +1,6 @@
 """Submissions: Python packages, and commands in any language that `lab.toml` names."""
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from labs.process.processes import Keeper
 from labs.results import RunResult
 from labs.submission import Command, commands, packages
 from labs.usage import BadUsage
+from tests.commands import lab
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -91,19 +91,6 @@ def test_a_lab_toml_that_makes_no_sense_is_said_to_in_one_line(
 # --- through the command ---------------------------------------------------------------------------------------------
 
 
-def lab(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]":
-    """Runs `lab` in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "labs", *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 FAILS: Final = """
 [lab1_pbservice]
 command = ["sh", "-c", "echo I am no server >&2; exit 3"]
@@ -121,7 +108,7 @@ command = ["sh", "-c", "echo I am no server >&2; exit 3"]
 )
 def test_the_simulation_runs_no_commands(write: Callable[[str, str], None], tmp_path: Path, words: list[str]) -> None:
     write("mine/lab.toml", FAILS)
-    done = lab(tmp_path, *words, "--submission", "mine")
+    done = lab(*words, "--submission", "mine", folder=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("lab: the simulation runs Python only, and lab1_pbservice in mine is a command (sh -c ")
@@ -155,7 +142,7 @@ def test_a_command_that_ends_at_once_is_shown_with_what_it_wrote(
 ) -> None:
     write("mine/lab.toml", FAILS)
     words = ["-k", "first_primary", "-n0", "--out", "run"]
-    done = lab(tmp_path, "test", "viewservice", "--submission", "mine", *words)
+    done = lab("test", "viewservice", "--submission", "mine", *words, folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "vs-1 (viewserver) ended by itself: exit status 3" in done.stdout
     assert "I am no server" in done.stdout
@@ -167,7 +154,7 @@ def test_common_is_always_the_official_one(write: Callable[[str, str], None], tm
     for name in ("__init__", "protocol", "clerk", "load", "wire"):
         write(f"mine/common/{name}.py", "raise ZeroDivisionError('not the official common')")
     words = ["-k", "single_primary", "-n0", "--world", "both", "--seeds", "2", "--out", "run"]
-    done = lab(tmp_path, "test", "pbservice", "--submission", "mine", *words)
+    done = lab("test", "pbservice", "--submission", "mine", *words, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -259,7 +246,7 @@ def test_python_does_not_look_past_a_package(write: Callable[[str, str], None], 
     write("mine/lab1_pbservice/roles.py", "raise ZeroDivisionError")
     with pytest.raises(BadUsage, match=r"expected a file .*mine/lab1_pbservice/__init__\.py: without it"):
         packages(tmp_path / "mine")
-    done = lab(tmp_path, "test", "viewservice", "--submission", "mine")
+    done = lab("test", "viewservice", "--submission", "mine", folder=tmp_path)
     assert done.returncode == 2
     write("mine/lab1_pbservice/__init__.py", "")
     assert packages(tmp_path / "mine") == ["lab1_pbservice"]
@@ -276,7 +263,7 @@ def test_python_does_not_look_past_a_package(write: Callable[[str, str], None], 
 def points(folder: Path, *words: object) -> tuple[float, str]:
     """Runs `lab test` on the submission `mine`. Gives the points and all messages."""
     file = folder / "result.json"
-    lab(folder, "test", *words, "--submission", "mine", "-n0", "--json", file)
+    lab("test", *words, "--submission", "mine", "-n0", "--json", file, folder=folder)
     found = msgspec.json.decode(file.read_bytes(), type=RunResult)
     return found.points, "\n".join(test.message for test in found.tests)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-import psutil
 import pytest
 
 from labs.live.teaching import EXPERIMENTS, Experiment
+from tests.harness.marked import MARK, marked
 from tests.live.sessions import NOTHING_LEFT, SOON, UP, answers, script, up
 
 
@@ -172,7 +172,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=os.environ | {"LAB_TEST_MARK": self.mark, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            env=os.environ | {MARK: self.mark, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
             preexec_fn=lambda: os.login_tty(theirs),
         )
         os.close(theirs)
@@ -207,20 +207,9 @@ class Terminal:
                 except OSError:  # the other side is closed
                     time.sleep(0.05)
 
-    def others(self) -> list[psutil.Process]:
-        """Its processes that are still there."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("LAB_TEST_MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
-
     def ends(self) -> None:
         """Waits until it, and all that it started, is gone."""
-        self.wait_for(lambda: self.process.poll() is not None and not self.others(), "all to be gone")
+        self.wait_for(lambda: self.process.poll() is not None and not marked(self.mark), "all to be gone")
         assert not list(self.run.rglob("net/*/*"))
 
 
