@@ -1,8 +1,8 @@
 """How fast histories are judged, on one core.
 
 The folder that LAB_PORCUPINE names may hold histories of the tests of github.com/anishathalye/porcupine, such as
-`c10-ok.txt`. These, and long ones of one key, are judged both ways: by their epochs, and by a search as if those did
-not tell. What Porcupine itself took for them, on a machine of two cores, stands beside them as the target.
+`c10-ok.txt`. These, and long ones of one key, are judged both ways: as every history is, and by a search as if nothing
+else did tell. What Porcupine itself took for them, on a machine of two cores, stands beside them as the target.
 """
 
 import gc
@@ -83,7 +83,7 @@ def porcupine(path: Path) -> list[Operation]:
 
 
 def measure(options: Options) -> list[Figure]:
-    """Each history judged by its epochs, and some by a search, too."""
+    """Each history judged, and some by a search, too."""
     count = 1000 if options.small else 100_000
     operations: list[Operation] = []
     figures: list[Figure] = []
@@ -107,11 +107,11 @@ def measure(options: Options) -> list[Figure]:
     for clients in (3, 10):
         operations = list(executed(Random(clients), clients, count // 10, 1, 0.3, 0.0))
         size = f"{len(operations):,} operations, {clients} clients, one key"
-        note(f"{size}, by epochs", partial(check, operations))
+        note(f"{size}, checked", partial(check, operations))
         note(f"{size}, by search", partial(_search, operations))
     for path in sorted(PORCUPINE.glob("c*.txt")) if PORCUPINE else ():
         operations = porcupine(path)
-        note(f"{path.name}, by epochs", partial(check, operations), PORCUPINE_MS.get(path.name))
+        note(f"{path.name}, checked", partial(check, operations), PORCUPINE_MS.get(path.name))
         note(f"{path.name}, by search", partial(_search, operations))
     return figures
 

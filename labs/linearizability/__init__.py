@@ -2,8 +2,9 @@
 
 Linearizability is local: a history is linearizable exactly if what it says of each key is (Herlihy and Wing,
 "Linearizability: a correctness condition for concurrent objects", 1990, theorem 1). So each key is judged by itself:
-by its epochs where its writes can be told apart, which takes almost linear time, and by a search where they cannot,
-which is complete but may have to give up, for the problem is NP-complete.
+at a glance, which suffices for most that are linearizable; then by its epochs where its writes can be told apart, which
+takes almost linear time and tells what is wrong; and by a search where they cannot, which is complete but may have to
+give up, for the problem is NP-complete.
 """
 
 from collections import defaultdict

@@ -109,7 +109,7 @@ def test_a_file_without_operations_is_no_history(tmp_path: Path) -> None:
 
 def test_what_cannot_be_decided_is_not_passed_as_good(tmp_path: Path) -> None:
     equal = [PUT.replace('"1"', f'"{number}"').replace("put", "append") for number in range(20)]
-    seen = STALE.replace('"result": ""', f'"result": "{20 * "a"}"')
+    seen = STALE.replace('"result": ""', f'"result": "{19 * "a"}"')
     result = judge(tmp_path, *equal, seen, options=("--steps", "10"))
     assert status(result) == 3
     assert "inconclusive" in result.output

@@ -183,11 +183,22 @@ def test_ten_clients_that_put_without_looking() -> None:
 
 
 def test_says_so_when_it_gives_up() -> None:
-    """Which of twenty equal appends a get has seen cannot be read off, so that they have to be searched."""
+    """Which of twenty equal appends a get has missed cannot be read off, so that they have to be searched."""
     operations = [append(str(number), "a", 0, 9) for number in range(20)]
-    verdict = check([*operations, get("0", "a" * 20, 10, 11)], step_limit=10)
+    verdict = check([*operations, get("0", "a" * 19, 10, 11)], step_limit=10)
     assert verdict.ok is None
     assert "10 steps" in verdict.explanation
+
+
+def test_values_that_are_written_again_later_need_no_search() -> None:
+    """As where clients count from 0 again. Which of two writers it was is guessed, and the guess is then proven."""
+    values = [f"{number};" for number in range(20)]
+    operations = []
+    for first, begin in (("old ", 0), ("new ", 100)):
+        operations.append(put("0", first, begin, begin + 1))
+        operations += [append("0", value, begin + 2, begin + 50) for value in values]
+        operations.append(get("0", first + "".join(values), begin + 51, begin + 52))
+    assert check(operations, step_limit=0).ok
 
 
 def test_a_value_from_nowhere_needs_no_search() -> None:
