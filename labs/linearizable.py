@@ -10,11 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from labs.history import Operation
-from labs.linearizability import Verdict, by_key, check, legal_prefix
+from labs.linearizability import Verdict, check, legal_prefix
 from labs.linearizability.reading import BadLine, line_numbers, read
 from labs.linearizability.words import describe, identity
 from labs.places import short
-from labs.runs import find_run
 from labs.usage import FAILED, INCONCLUSIVE, PASSED, BadUsage
 
 VERSION: Final = 1
@@ -44,6 +43,8 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int) -> int:
 
 def judge_run(run: str, json: bool, steps: int) -> int:
     """Judges all histories that a run has kept. Returns the exit status. Raises `BadUsage`."""
+    from labs.runs import find_run
+
     folder = find_run(run)
     files = sorted(file for file in folder.resolve().rglob(HISTORY) if file.stat().st_size)
     if not files:
@@ -96,7 +97,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _as_text(file: Path, data: bytes, operations: list[Operation], verdict: Verdict, seconds: float) -> str:
-    keys, clients = len(by_key(operations)), len({each.client for each in operations})
+    keys, clients = len({each.key for each in operations}), len({each.client for each in operations})
     size = ", ".join((_count(len(operations), "operation"), _count(keys, "key"), _count(clients, "client")))
     answer = {True: "linearizable", False: "not linearizable", None: "inconclusive"}[verdict.ok]
     lines = [f"{file}: {answer} ({size}, {seconds:.2f} s)"]
@@ -119,7 +120,7 @@ def _as_json(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"version": VERSION, "file": str(file), **_facts(verdict)}
     found["operations"] = len(operations)
-    found["keys"] = len(by_key(operations))
+    found["keys"] = len({each.key for each in operations})
     found["clients"] = len({each.client for each in operations})
     lines = data.split(b"\n")
     found["witness"] = [
