@@ -23,8 +23,7 @@ GOOD = wire.encode_request(1, GetView())
 def still_answers(server: RealServer) -> None:
     """Asks as a new client. The bound is for a machine that is held up, not for a server that thinks."""
     assert server.process.poll() is None, f"the server ended: {server.log.read_text()[-2000:]}"
-    view = asyncio.run(ask_once(server.endpoint, GetView(), timeout=60))
-    assert view.viewnum == 0
+    asyncio.run(ask_once(server.endpoint, GetView(), timeout=60))
 
 
 def connect(server: RealServer) -> socket.socket:
