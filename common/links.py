@@ -2,15 +2,20 @@
 
 `net/<src>/<dst>` exists exactly when src can reach dst, and holds `host port`. The diagonal `net/<x>/<x>` is x's own
 socket file: x writes it once it listens. The others are hard links to it (or to a tap that relays to it), made by
-whoever plays the network. A host looks at the link before each call, so a cut acts at once on every new call.
+whoever plays the network. A host knows before each call what the link is now (it looks, or it is told of changes),
+so a cut acts at once on every new call.
 """
 
+import contextlib
+import fcntl
 import os
 import re
+import signal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+LIVES: Final = ".lives"
 
 
 class Endpoint(NamedTuple):
@@ -20,12 +25,45 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class Identity(NamedTuple):
-    """Which file a link is. A server that restarted, or a tap put in between, makes another file."""
+Identity = tuple[int, int, int]
+"""Which file a link is: device, inode, nanoseconds of its modification. A server that restarted, or a tap put in
+between, makes another file."""
 
-    device: int
-    inode: int
-    modified_ns: int
+
+class Watch:
+    """What is told of changes in a server's folder of links, so that it need not look before each call.
+
+    Linux says by a signal that something happened in a folder (fcntl(2), F_NOTIFY). The signal is there before whoever
+    changed the folder goes on, and before this process does anything else: what was seen is true while `changes` is
+    the same. It only counts if it works: touching a file of ours must be noticed.
+    """
+
+    changes: ClassVar[int] = 0
+    """Increased whenever something happens in a folder that this process watches."""
+
+    def __init__(self, folder: Path) -> None:
+        """Watches `folder`, in which `live` has noted a life."""
+        self._descriptor: int | None = os.open(folder, os.O_RDONLY)
+        before = Watch.changes
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # another system, or not the main thread
+            signal.signal(signal.SIGURG, self._told)  # one that does no harm to a process that does not expect it
+            fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            happens = fcntl.DN_CREATE | fcntl.DN_DELETE | fcntl.DN_RENAME | fcntl.DN_MODIFY | fcntl.DN_ATTRIB
+            fcntl.fcntl(self._descriptor, fcntl.F_NOTIFY, happens | fcntl.DN_MULTISHOT)
+            os.utime(folder / LIVES)
+        self.works = Watch.changes != before
+        """Whether changes are told. Otherwise one has to look."""
+
+    @staticmethod
+    def _told(*_: object) -> None:
+        Watch.changes += 1
+
+    def close(self) -> None:
+        """Nothing is told any more."""
+        self.works = False
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def check_name(name: str) -> str:
@@ -46,7 +84,7 @@ def publish(net: Path, src: str, dst: str, endpoint: Endpoint) -> None:
 
 def live(net: Path, name: str) -> int:
     """Notes that a server of this name begins to live, in `net/name/.lives`. Gives how many did so before."""
-    path = net / check_name(name) / ".lives"
+    path = net / check_name(name) / LIVES
     path.parent.mkdir(parents=True, exist_ok=True)
     lives = int(path.read_text()) if path.exists() else 0
     path.write_text(f"{lives + 1}\n")
@@ -59,7 +97,7 @@ def look(path: str | Path) -> Identity | None:
         found = os.stat(path)
     except OSError:
         return None
-    return Identity(found.st_dev, found.st_ino, found.st_mtime_ns)
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def read(path: str | Path) -> Endpoint | None:

@@ -1,14 +1,14 @@
 """The real world: servers as processes that speak MessagePack-RPC over TCP on loopback, found through socket files.
 
 Connections are kept open and shared: any number of calls are under way on one, and replies come in any order. What
-one turn of the event loop has to say to a peer leaves in one system call, or in a few if it is much. The network is
-asked before each call, by one `stat` of the link: no file, no call; another file, another connection.
-The calls of one turn share that look: nobody could tell which of them came before a cut.
+one turn of the event loop has to say to a peer leaves in one system call, or in a few if it is much. Each call goes by
+what the link is now: no file, no call; another file, another connection. So a link is looked at, by one `stat`,
+whenever its folder has changed. Where the kernel does not tell that, it is looked at in every turn of the loop, and
+the calls of a turn share the look: nobody could tell which of them came before a cut.
 """
 
 import asyncio
 import contextlib
-import inspect
 import itertools
 import os
 import socket
@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import CoroutineType
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -69,6 +70,8 @@ class Channel(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._unsent: list[bytes] = []
+        self.writing_paused = False
+        """Whether the peer has not taken all that was written."""
         self._one_by_one = False
         """Whether the latest bytes were one frame: then the next ones probably are, and need not be cut."""
 
@@ -81,9 +84,15 @@ class Channel(asyncio.Protocol):
         if self._unsent:
             self._flush()
 
-    def send(self, frame: bytes) -> None:
-        """Sends a frame, at the end of this turn of the loop at the latest, or as soon as there is a connection."""
+    def send(self, frame: bytes, alone: bool = False) -> None:
+        """Sends a frame, at the end of this turn of the loop at the latest, or as soon as there is a connection.
+
+        `alone`: nothing else is under way, so this turn will hardly have more to send. Then it leaves at once.
+        """
         assert len(frame) <= MAX_FRAME, f"expected messages of at most {MAX_FRAME} bytes, got {len(frame)}: send parts"
+        if alone and self._one_by_one and not self._unsent:
+            self._write(frame)
+            return
         self._unsent.append(frame)
         if self.transport is None:
             return
@@ -94,21 +103,30 @@ class Channel(asyncio.Protocol):
 
     def _flush(self) -> None:
         frames, self._unsent = self._unsent, []
-        if not frames or self.transport is None or self.transport.is_closing():
-            return
-        self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if frames:
+            self._write(b"".join(frames))
+
+    def _write(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
 
     def backlog(self) -> int:
         """Bytes written that the peer has not taken yet."""
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
 
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+
     def data_received(self, data: bytes) -> None:
         try:
-            if self._one_by_one and self._reader.is_between_frames and (single := decode_single(data)) is not None:
+            if self._one_by_one and (single := decode_single(data)) is not None:
                 self.frame_received(single)
                 return
             frames = self._reader.feed(data)
-            self._one_by_one = len(frames) == 1
+            self._one_by_one = len(frames) == 1 and self._reader.is_between_frames
             for frame in frames:
                 self.frame_received(decode_frame(frame))
         except Malformed as error:
@@ -158,15 +176,16 @@ class Client(Channel):
         """The reply to come. Raises (through the future, or at once) as `Host.call` does."""
         if self.closed:
             raise CallFailed(f"the connection to {self.endpoint.host}:{self.endpoint.port} is closed")
-        if self.backlog() > MAX_UNSENT:
+        if self.writing_paused and self.backlog() > MAX_UNSENT:
             raise CallFailed(
                 f"{self.backlog()} bytes wait for {self.endpoint.host}:{self.endpoint.port}, who does not read"
             )
         msgid = next(self._msgids) & 0xFFFFFFFF
         future: asyncio.Future[R] = self.loop.create_future()
         now = self.loop.time()
+        alone = not self._calls
         self._calls[msgid] = (future, type(request), now, now + timeout)
-        self.send(encode_request(msgid, request))
+        self.send(encode_request(msgid, request), alone)
         if not self._sweeping:
             self._sweeping = True
             self.loop.call_later(TIMEOUT_GRAIN, self._sweep)
@@ -246,7 +265,6 @@ class Served(Channel):
         self._methods = methods
         self._running = 0
         self._reading_paused = False
-        self._writing_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -275,7 +293,7 @@ class Served(Channel):
                 self._running += 1
                 outcome.add_done_callback(partial(self._finish, frame.msgid))
                 self._throttle()
-            elif inspect.iscoroutine(outcome):
+            elif isinstance(outcome, CoroutineType):
                 self._running += 1
                 self._host.spawn(self._wait(frame.msgid, outcome))
                 self._throttle()
@@ -288,21 +306,24 @@ class Served(Channel):
 
     async def _wait(self, msgid: int | None, outcome: Coroutine[Any, Any, Any]) -> None:
         try:
-            self._answer(msgid, await outcome)
+            reply = await outcome
         except BadRequest as error:
+            self._one_less()
             self._refuse(msgid, error)
-        self._one_less()
+        else:
+            self._one_less()
+            self._answer(msgid, reply)
 
     def _finish(self, msgid: int | None, outcome: "asyncio.Future[Any]") -> None:
         if outcome.cancelled():
             return  # this process is ending
+        self._one_less()
         try:
             self._answer(msgid, outcome.result())
         except BadRequest as error:
             self._refuse(msgid, error)
         except Exception as error:
             self._host.crash(error)
-        self._one_less()
 
     def _one_less(self) -> None:
         self._running -= 1
@@ -312,8 +333,8 @@ class Served(Channel):
     def _answer(self, msgid: int | None, reply: Any) -> None:
         if msgid is None:
             return
-        self.send(encode_result(msgid, reply))
-        if self.backlog() > MAX_UNSENT:
+        self.send(encode_result(msgid, reply), alone=not self._running)
+        if self.writing_paused and self.backlog() > MAX_UNSENT:
             self.malformed(f"{self.backlog()} bytes of answers wait for a peer who does not read")
             self.abort()
 
@@ -324,15 +345,15 @@ class Served(Channel):
     # A peer that asks faster than it is answered, or does not read its answers, waits: its bytes stay in the socket.
 
     def pause_writing(self) -> None:
-        self._writing_paused = True
+        super().pause_writing()
         self._throttle()
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
+        super().resume_writing()
         self._throttle()
 
     def _throttle(self) -> None:
-        paused = self._writing_paused or self._running > MAX_RUNNING
+        paused = self.writing_paused or self._running > MAX_RUNNING
         if paused != self._reading_paused and self.transport is not None and not self.transport.is_closing():
             self._reading_paused = paused
             if paused:
@@ -363,8 +384,10 @@ class TcpHost:
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: dict[str, Client] = {}
         self._paths: dict[str, str] = {}
+        self._watch = links.Watch(net / name)
+        self._seen = self._watch.changes
         self._looked: dict[str, Client] = {}
-        """The links that were looked at in this turn of the loop."""
+        """Where the links lead that were looked at since then or, without a watch, in this turn of the loop."""
         self._servers: list[asyncio.Server] = []
 
     def now(self) -> float:
@@ -400,7 +423,7 @@ class TcpHost:
     async def call(self, address: str, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:
         """Asks `address`, if the link to it is there. Raises `CallFailed` and `CallRefused`."""
         client = self._looked.get(address)
-        if client is None or client.closed:
+        if client is None or client.closed or self._seen != self._watch.changes:
             client = self._look(address)
         try:
             return await client.ask(request, timeout)
@@ -409,6 +432,10 @@ class TcpHost:
 
     def _look(self, address: str) -> Client:
         """The connection to where the link leads now. Raises `CallFailed`."""
+        changes = self._watch.changes  # of before we look: what happens meanwhile is looked at the next time
+        if self._seen != changes:
+            self._seen = changes
+            self._looked.clear()
         path = self._paths.get(address)
         if path is None:
             path = self._paths[address] = str(self._net / self.name / links.check_name(address))
@@ -418,7 +445,7 @@ class TcpHost:
         client = self._clients.get(address)
         if client is None or client.closed or client.identity != identity:
             client = self._connect(address, path, identity)
-        if not self._looked:
+        if not self._watch.works and not self._looked:
             self._loop.call_soon(self._looked.clear)
         self._looked[address] = client
         return client
@@ -457,6 +484,7 @@ class TcpHost:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watch.close()
 
 
 async def ask_once(endpoint: links.Endpoint, request: Request[R], timeout: float = CALL_TIMEOUT) -> R:

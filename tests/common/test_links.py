@@ -1,6 +1,7 @@
 """Socket files."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,18 @@ def test_another_content_is_told(tmp_path: Path, text: str) -> None:
 def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="expected a name"):
         links.check_name(name)
+
+
+def test_every_change_in_a_folder_is_told_at_once(tmp_path: Path) -> None:
+    links.live(tmp_path, "a")
+    watch, folder = links.Watch(tmp_path / "a"), tmp_path / "a"
+    assert watch.works
+    for change in ("touch b", "ln b c", "rm b", "mv c b", "touch -d yesterday b", "sh -c 'echo >b'", "mv b .."):
+        before = watch.changes
+        subprocess.run(change, shell=True, cwd=folder, check=True)
+        assert watch.changes > before, change
+    watch.close()
+    before = watch.changes
+    links.publish(tmp_path, "a", "b", links.Endpoint("127.0.0.1", 1))
+    assert watch.changes == before
+    assert not watch.works

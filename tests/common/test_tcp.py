@@ -119,6 +119,13 @@ def play(tmp_path: Path, loop_name: str, monkeypatch: pytest.MonkeyPatch) -> Cal
     return run
 
 
+@pytest.fixture(params=["told of changes", "looks for them"])
+def notices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in which a host notices that a link has changed."""
+    if request.param == "looks for them":
+        monkeypatch.setattr(links.Watch, "_told", staticmethod(lambda *_: None))
+
+
 async def fails(call: Awaitable[Any], words: str | None = None) -> None:
     with pytest.raises(CallFailed, match=words):
         await call
@@ -152,6 +159,7 @@ def test_calls_share_a_connection_and_are_answered_in_any_order(play: Callable[[
     play(scenario)
 
 
+@pytest.mark.usefixtures("notices")
 def test_no_link_no_call_and_a_link_is_enough(play: Callable[[Scenario], None]) -> None:
     async def scenario(world: World) -> None:
         await world.server("b")
@@ -167,6 +175,7 @@ def test_no_link_no_call_and_a_link_is_enough(play: Callable[[Scenario], None]) 
     play(scenario)
 
 
+@pytest.mark.usefixtures("notices")
 def test_a_call_under_way_when_the_link_is_cut_may_still_be_answered(play: Callable[[Scenario], None]) -> None:
     async def scenario(world: World) -> None:
         await world.server("b")
@@ -182,6 +191,7 @@ def test_a_call_under_way_when_the_link_is_cut_may_still_be_answered(play: Calla
     play(scenario)
 
 
+@pytest.mark.usefixtures("notices")
 def test_another_file_is_another_connection_and_the_old_call_goes_on(play: Callable[[Scenario], None]) -> None:
     async def scenario(world: World) -> None:
         await world.server("b")
