@@ -11,8 +11,9 @@ until it tells us the same). When the view has changed, the batch goes back into
 """
 
 import asyncio
+from collections.abc import Coroutine
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from common.host import CallFailed, Host, every
 from common.protocol import DEAD_PINGS, PING_INTERVAL, Done, Ping, Value, View
@@ -38,6 +39,7 @@ MAX_BATCH: Final = 4_000_000
 """Characters of values in one batch, unless a single write is longer."""
 
 Outcome = Value | Done | TooLong | NotPrimary
+Forwarded = Accepted | NotSynced | NotBackup
 
 
 class PBServer:
@@ -88,10 +90,15 @@ class PBServer:
 
     # --- the backup's side -------------------------------------------------------------------------------------------
 
-    async def forwarded(self, request: Forward) -> Accepted | NotSynced | NotBackup:
-        """The primary's next batch."""
+    def forwarded(self, request: Forward) -> "Forwarded | Coroutine[Any, Any, Forwarded]":
+        """The primary's next batch. The answer comes at once, unless there is something to find out before."""
         if request.viewnum > self.replica.view.viewnum:
-            await self.ping()  # the primary has heard of a view before us; whether it stands we ask ourselves
+            return self.forwarded_in_newer_view(request)
+        return self.replica.forwarded(request)
+
+    async def forwarded_in_newer_view(self, request: Forward) -> Forwarded:
+        """The primary has heard of a view before us. Whether it stands we ask ourselves."""
+        await self.ping()
         return self.replica.forwarded(request)
 
     async def transferred(self, request: Transfer) -> Accepted | NotBackup:

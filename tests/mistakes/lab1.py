@@ -632,8 +632,22 @@ FORWARDING = [
             ),
             Edit(
                 SERVER,
-                "return self.replica.forwarded(request)",
                 """
+                if request.viewnum > self.replica.view.viewnum:
+                    return self.forwarded_in_newer_view(request)
+                return self.replica.forwarded(request)
+                """,
+                "return self.forwarded_in_newer_view(request)",
+            ),
+            Edit(
+                SERVER,
+                """
+                await self.ping()
+                return self.replica.forwarded(request)
+                """,
+                """
+                if request.viewnum > self.replica.view.viewnum:
+                    await self.ping()
                 async with self._lock:
                     return self.replica.forwarded(request)
                 """,
