@@ -86,8 +86,11 @@ def live(net: Path, name: str) -> int:
     """Notes that a server of this name begins to live, in `net/name/.lives`. Gives how many did so before."""
     path = net / check_name(name) / LIVES
     path.parent.mkdir(parents=True, exist_ok=True)
-    lives = int(path.read_text()) if path.exists() else 0
-    path.write_text(f"{lives + 1}\n")
+    path.touch()
+    with path.open("r+") as file:  # not truncated before it is written: ext4 then takes milliseconds to close it
+        lives = int(file.read() or 0)
+        file.seek(0)
+        file.write(f"{lives + 1}\n")
     return lives
 
 
