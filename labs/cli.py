@@ -14,7 +14,7 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
-STEPS = "What a search may try for a key, where it is needed, before it gives up."
+STEPS = "Give up a search, where one is needed, after so many steps; without this it goes on until it knows."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -425,8 +425,8 @@ def bench(words: tuple[str, ...]) -> int:
 @click.argument("file", type=EXISTING_FILE, metavar="FILE")
 @click.option("--json", "json", is_flag=True, help="Print the verdict as JSON.")
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a picture of it as a page of HTML.")
-@click.option("--steps", type=click.IntRange(min=1), default=2_000_000, show_default=True, help=STEPS)
-def linearizable(file: Path, json: bool, html: Path | None, steps: int) -> int:
+@click.option("--steps", type=click.IntRange(min=1), help=STEPS)
+def linearizable(file: Path, json: bool, html: Path | None, steps: int | None) -> int:
     """Judge a history: could one server, doing one thing at a time, have given these answers?
 
     FILE has one operation a line, as JSON; `return` is null or absent where nobody knows what came of it:
@@ -437,7 +437,7 @@ def linearizable(file: Path, json: bool, html: Path | None, steps: int) -> int:
     {"client": "1", "op": "get", "key": "k", "result": "ab", "call": 0.3, "return": 0.4}
     {"client": "2", "op": "cas", "key": "k", "value": ["ab", "c"], "result": true, "call": 0.5, "return": 0.6}
 
-    Exit status: 0 it is linearizable, 1 it is not, 2 bad usage or a bad line, 3 inconclusive.
+    Exit status: 0 it is linearizable, 1 it is not, 2 bad usage or a bad line, 3 given up (--steps).
     """
     from labs.linearizable import judge_file
 
@@ -500,8 +500,8 @@ def trace(
 @lab.command()
 @click.argument("run", metavar="RUN")
 @click.option("--json", "json", is_flag=True, help="Print the verdicts as JSON.")
-@click.option("--steps", type=click.IntRange(min=1), default=2_000_000, show_default=True, help=STEPS)
-def recheck(run: str, json: bool, steps: int) -> int:
+@click.option("--steps", type=click.IntRange(min=1), help=STEPS)
+def recheck(run: str, json: bool, steps: int | None) -> int:
     """Judge the histories of a saved run again, without running anything.
 
     RUN is its folder, or its name in `runs`, such as `latest`.

@@ -1,9 +1,12 @@
 """`lab linearizable FILE` and `lab recheck RUN`: judges histories that were saved."""
 
+import contextlib
 import gc
+import math
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,16 +21,23 @@ from labs.usage import FAILED, INCONCLUSIVE, PASSED, BadUsage
 
 VERSION: Final = 1
 """Of the shape of what `--json` prints."""
+LONG: Final = 10.0
+"""Seconds after which a search is long."""
+PATIENCE: Final = (
+    "still searching: the same value was written more than once, or there is a cas, so there may be very many orders to"
+    " try. Ctrl-C ends this, --steps N gives up after so many"
+)
 HISTORY: Final = "history.jsonl"
 """A saved history's name, in the folder of its test or of its seed."""
 
 
-def judge_file(file: Path, json: bool, html: Path | None, steps: int) -> int:
+def judge_file(file: Path, json: bool, html: Path | None, steps: int | None) -> int:
     """Judges one history, tells what came of it, and returns the exit status. Raises `BadUsage`."""
     began = time.perf_counter()
     gc.disable()  # there is nothing to collect, and all too much to look at
     data, operations = _load(file)
-    verdict = check(operations, steps)
+    with _patience_asked():
+        verdict = check(operations, math.inf if steps is None else steps)
     seconds = time.perf_counter() - began
     prefix = legal_prefix(operations, verdict) if verdict.ok is False and (json or html) else []
     if html is not None:
@@ -41,7 +51,7 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int) -> int:
     return _status([verdict])
 
 
-def judge_run(run: str, json: bool, steps: int) -> int:
+def judge_run(run: str, json: bool, steps: int | None) -> int:
     """Judges all histories that a run has kept. Returns the exit status. Raises `BadUsage`."""
     from labs.runs import find_run
 
@@ -54,7 +64,9 @@ def judge_run(run: str, json: bool, steps: int) -> int:
     for file in files:
         _, history = _load(file)
         operations += len(history)
-        verdicts[str(file.parent.relative_to(folder.resolve()))] = check(history, steps)
+        with _patience_asked():
+            verdict = check(history, math.inf if steps is None else steps)
+        verdicts[str(file.parent.relative_to(folder.resolve()))] = verdict
     if json:
         histories = [{"history": name, **_facts(verdict)} for name, verdict in verdicts.items()]
         _print_json({"version": VERSION, "run": str(folder), "operations": operations, "histories": histories})
@@ -65,6 +77,23 @@ def judge_run(run: str, json: bool, steps: int) -> int:
         good = sum(verdict.ok is True for verdict in verdicts.values())
         print(f"{good:,} of {_count(len(verdicts), 'history')} linearizable, {_count(operations, 'operation')}")
     return _status(list(verdicts.values()))
+
+
+@contextlib.contextmanager
+def _patience_asked() -> Iterator[None]:
+    """Whoever waits for a long search is told what it is, and how to end it."""
+    notice = threading.Timer(LONG, say, (PATIENCE,))
+    notice.daemon = True
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()
+
+
+def say(text: str) -> None:
+    """A word beside the results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _status(verdicts: Sequence[Verdict]) -> int:

@@ -3,8 +3,8 @@
 Linearizability is local: a history is linearizable exactly if what it says of each key is (Herlihy and Wing,
 "Linearizability: a correctness condition for concurrent objects", 1990, theorem 1). So each key is judged by itself:
 at a glance, which suffices for most that are linearizable; then by its epochs where its writes can be told apart, which
-takes almost linear time and tells what is wrong; and by a search where they cannot, which is complete but may have to
-give up, for the problem is NP-complete.
+takes almost linear time and tells what is wrong; and by a search where they cannot, which is complete but may take
+very long, for the problem is NP-complete.
 """
 
 from collections import defaultdict
@@ -39,8 +39,11 @@ class Verdict:
     """Where. None if all is well."""
 
 
-def check(operations: Iterable[Operation], step_limit: int = STEP_LIMIT) -> Verdict:
+def check(operations: Iterable[Operation], step_limit: float = STEP_LIMIT) -> Verdict:
     """Judges a history of gets, puts, appends and cas; a key that was never written holds the empty string.
+
+    Where writes can be told apart by their values the answer is always yes or no. Elsewhere a search may take
+    exponential time: it gives up at `step_limit`, and never if that is `math.inf`.
 
     An operation without a return may have taken effect at any time after its call, or never. Events with the same
     time count as concurrent.
@@ -81,7 +84,7 @@ def legal_prefix(operations: Iterable[Operation], verdict: Verdict) -> list[Oper
         return []
 
 
-def _gave_up(key: str, step_limit: int) -> str:
+def _gave_up(key: str, step_limit: float) -> str:
     return (
         f"gave up on key {key!r}: {step_limit:,} steps of the search were not enough to decide. The same value was"
         " written more than once, or there is a cas, and the number of orders to try grows exponentially with the"

@@ -36,7 +36,7 @@ class LimitExceeded(Exception):
 class Budget:
     """How many operations searches may yet try to place, all together."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: float) -> None:
         self.left = steps
 
 

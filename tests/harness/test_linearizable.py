@@ -5,13 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from labs import linearizable
 from labs.cli import lab
+from labs.linearizability import Verdict
 from labs.running import KEPT_HISTORIES
 from labs.usage import BadUsage
 
@@ -115,6 +118,27 @@ def test_what_cannot_be_decided_is_not_passed_as_good(tmp_path: Path) -> None:
     assert "inconclusive" in result.output
     assert "10 steps" in result.output
     assert "Give each write a value of its own" in result.output
+
+
+def test_without_a_limit_there_is_an_answer(tmp_path: Path) -> None:
+    equal = [PUT.replace('"1"', f'"{number}"').replace("put", "append") for number in range(20)]
+    seen = STALE.replace('"result": ""', f'"result": "{19 * "a"}"')
+    result = judge(tmp_path, *equal, seen)
+    assert status(result) == 1
+    assert "not linearizable" in result.output
+
+
+def test_whoever_waits_for_a_long_search_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = threading.Event()
+
+    def check(*_: object) -> Verdict:
+        assert said.wait(60.0), "expected a word about the search"
+        return Verdict(True)
+
+    monkeypatch.setattr(linearizable, "LONG", 0.0)
+    monkeypatch.setattr(linearizable, "say", lambda _: said.set())
+    monkeypatch.setattr(linearizable, "check", check)
+    assert status(judge(tmp_path, PUT)) == 0
 
 
 class Page(HTMLParser):
