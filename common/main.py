@@ -103,7 +103,7 @@ def _callback_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
 async def _live(start: Role, name: str, net: Path, arguments: dict[str, Any]) -> None:
     asyncio.get_running_loop().set_exception_handler(_callback_failed)
     host = TcpHost(name, net)
-    snapshot.answer_signals(net / name, host.under_way)
+    snapshot.answer_signals(net / name, host.snapshot)
     try:
         await start(host, **arguments)
     except Exception as error:  # reported like a mistake anywhere else in the server

@@ -51,6 +51,8 @@ class Snapshot(msgspec.Struct):
     state: str = "running"
     calls: list[Waiting] = []
     tasks: list[Task] = []
+    requests: int | None = None
+    """Sent since it was started. None: nobody has counted."""
 
 
 def await_chain(coroutine: Any) -> list[Place]:
@@ -82,12 +84,13 @@ def read_trace(text: str) -> list[Place]:
     return [Place(file, int(line), function) for file, line, function in reversed(_FRAME.findall(text))]
 
 
-def answer_signals(folder: Path, calls: Callable[[], list[Waiting]]) -> None:
+def answer_signals(folder: Path, look: Callable[[], Snapshot]) -> None:
     """From now on this process does what is said above. `folder` is where its socket file is."""
     loop = asyncio.get_running_loop()
 
     def write() -> None:
-        snapshot = Snapshot("running", calls(), places_of(asyncio.all_tasks(loop)))
+        snapshot = look()
+        snapshot.tasks = places_of(asyncio.all_tasks(loop))
         draft = folder / f"{FILE}.draft"
         draft.write_bytes(msgspec.json.encode(snapshot))
         draft.rename(folder / FILE)

@@ -9,7 +9,6 @@ the calls of a turn share the look: nobody could tell which of them came before 
 
 import asyncio
 import contextlib
-import itertools
 import os
 import socket
 import sys
@@ -26,7 +25,7 @@ import msgspec
 
 from common import links
 from common.host import CALL_TIMEOUT, BadRequest, CallFailed, CallRefused, Handlers
-from common.snapshot import Waiting
+from common.snapshot import Snapshot, Waiting
 from common.wire import (
     LOST,
     MAX_FRAME,
@@ -157,7 +156,8 @@ class Client(Channel):
         self._retired = False
         self._calls: dict[int, tuple[asyncio.Future[Any], type[Request[Any]], float, float]] = {}
         """For each call under way: its reply to come, what was asked, when, and until when it may be answered."""
-        self._msgids = itertools.count()
+        self.asked = 0
+        """Requests so far. Each is numbered by those before it."""
         self._sweeping = False
         self._connecting = self.loop.create_task(self._connect())
 
@@ -180,7 +180,8 @@ class Client(Channel):
             raise CallFailed(
                 f"{self.backlog()} bytes wait for {self.endpoint.host}:{self.endpoint.port}, who does not read"
             )
-        msgid = next(self._msgids) & 0xFFFFFFFF
+        msgid = self.asked & 0xFFFFFFFF
+        self.asked += 1
         future: asyncio.Future[R] = self.loop.create_future()
         now = self.loop.time()
         alone = not self._calls
@@ -383,6 +384,8 @@ class TcpHost:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: dict[str, Client] = {}
+        self._asked_before = 0
+        """Requests on connections that have had others in their place."""
         self._paths: dict[str, str] = {}
         self._watch = links.Watch(net / name)
         self._seen = self._watch.changes
@@ -453,6 +456,7 @@ class TcpHost:
     def _connect(self, address: str, path: str, identity: links.Identity) -> Client:
         old = self._clients.pop(address, None)
         if old is not None:
+            self._asked_before += old.asked
             old.retire()
         try:
             endpoint = links.read(path)
@@ -463,13 +467,15 @@ class TcpHost:
         client = self._clients[address] = Client(endpoint, identity)
         return client
 
-    def under_way(self) -> list[Waiting]:
-        """The calls of this server that have no answer yet."""
-        return [
+    def snapshot(self) -> Snapshot:
+        """The calls of this server that have no answer yet, and how many there ever were."""
+        waiting = [
             Waiting(address, request, seconds)
             for address, client in self._clients.items()
             for request, seconds in client.under_way()
         ]
+        asked = self._asked_before + sum(client.asked for client in self._clients.values())
+        return Snapshot("running", waiting, requests=asked)
 
     def log(self, text: str) -> None:
         """One line with the time of day on standard output, which the harness keeps as this server's log."""

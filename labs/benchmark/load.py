@@ -58,6 +58,9 @@ class System(Protocol):
     def clients(self) -> list[int]:
         """The process ids of its load."""
 
+    async def requests(self) -> int | None:
+        """What all of these have asked each other so far. None: nobody counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -91,6 +94,10 @@ class Lab:
     def clients(self) -> list[int]:
         return [self._cluster.pid("load")]
 
+    async def requests(self) -> int | None:
+        counts = [(await self._cluster.snapshot(name)).requests for name in (*self._names, "load")]
+        return sum(count for count in counts if count is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -116,6 +123,8 @@ class Sample:
     slowest_ms: float
     cpu_us: float
     """Microseconds of processor time an operation, in all processes, the clerks' included."""
+    messages: float | None
+    """Requests and replies an operation, between all processes. None: not counted."""
     server_megabytes: float
     """Resident memory of a server, on average."""
 
@@ -133,6 +142,7 @@ class Row:
     median_ms: float
     slow_ms: float
     cpu_us: float
+    messages: float | None
     server_megabytes: float
     throughput_ratio: float | None
     """How many times the peer's, as the median over the rounds. None for the peer, and without one."""
@@ -172,9 +182,12 @@ async def measure(systems: Sequence[System], plan: Plan, say: Callable[[str], No
 async def sample(system: System, request: RunLoad, number: int) -> Sample:
     """One measurement of one system."""
     everybody = [*system.servers(), *system.clients()]
+    asked_before = await system.requests()
     before = _processor_seconds(everybody)
     done = await system.run(request)
     used = _processor_seconds(everybody) - before
+    asked = await system.requests()
+    operations = done.operations + request.keys  # every key was written once before
     memory = [psutil.Process(pid).memory_info().rss for pid in system.servers()]
     return Sample(
         system=system.name,
@@ -185,7 +198,8 @@ async def sample(system: System, request: RunLoad, number: int) -> Sample:
         median_ms=1000 * done.median,
         slow_ms=1000 * done.slow,
         slowest_ms=1000 * done.slowest,
-        cpu_us=1e6 * used / (done.operations + request.keys),  # every key was written once before
+        cpu_us=1e6 * used / operations,
+        messages=None if asked is None or asked_before is None else 2 * (asked - asked_before) / operations,
         server_megabytes=statistics.mean(memory) / 1e6,
     )
 
@@ -226,6 +240,7 @@ def summarise(samples: Sequence[Sample]) -> list[Row]:
         if len(systems) > 1 and system == systems[0]:  # where a peer has no append, its put is what compares
             theirs = groups.get((operation, clerks, systems[1])) or groups["put", clerks, systems[1]]
         speeds = [sample.operations_per_second for sample in group]
+        counted = [sample.messages for sample in group if sample.messages is not None]
         rows.append(
             Row(
                 operation=operation,
@@ -237,6 +252,7 @@ def summarise(samples: Sequence[Sample]) -> list[Row]:
                 median_ms=statistics.median(sample.median_ms for sample in group),
                 slow_ms=statistics.median(sample.slow_ms for sample in group),
                 cpu_us=statistics.median(sample.cpu_us for sample in group),
+                messages=statistics.median(counted) if counted else None,
                 server_megabytes=statistics.median(sample.server_megabytes for sample in group),
                 throughput_ratio=_ratio(group, theirs, lambda sample: sample.operations_per_second),
                 latency_ratio=_ratio(group, theirs, lambda sample: sample.median_ms),
@@ -277,7 +293,8 @@ def _processor() -> str:
 def tabulate(rows: Sequence[Row]) -> Table:
     """The table for a person."""
     table = Table(
-        "operation", "clerks", "system", "ops/s", "range", "p50 ms", "p99 ms", "CPU µs/op", "MB/server", "times peer's"
+        *("operation", "clerks", "system", "ops/s", "range", "p50 ms", "p99 ms"),
+        *("CPU µs/op", "messages/op", "MB/server", "times peer's"),
     )
     for column in table.columns[3:]:
         column.justify = "right"
@@ -292,6 +309,7 @@ def tabulate(rows: Sequence[Row]) -> Table:
             f"{row.median_ms:.2f}",
             f"{row.slow_ms:.2f}",
             f"{row.cpu_us:.0f}",
+            "" if row.messages is None else f"{row.messages:.1f}",
             f"{row.server_megabytes:.0f}",
             ratio,
         )

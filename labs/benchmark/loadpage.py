@@ -199,6 +199,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         "p50 ms",
         "p99 ms",
         "CPU µs/op",
+        "messages/op",
         "MB/server",
         "times peer's",
     )
@@ -214,6 +215,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['median_ms']:.2f}",
             f"{row['slow_ms']:.2f}",
             f"{row['cpu_us']:.0f}",
+            "" if row["messages"] is None else f"{row['messages']:.1f}",
             f"{row['server_megabytes']:.0f}",
             "" if ratio is None else f"{ratio:.1f}",
         ]

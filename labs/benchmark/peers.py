@@ -90,6 +90,10 @@ class Peer:
         """The nodes."""
         return [node.pid for node in self._nodes]
 
+    async def requests(self) -> int | None:
+        """None: each has its own idea of a message."""
+        return None
+
     def clients(self) -> list[int]:
         """The load program."""
         return [self._load.pid] if self._load is not None else []

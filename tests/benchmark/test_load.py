@@ -13,7 +13,7 @@ from labs.benchmark.loadpage import page
 
 
 def sample(system: str, number: int, speed: float, operation: str = "put") -> Sample:
-    return Sample(system, operation, 8, number, speed, 1000 / speed, 2000 / speed, 9.0, 50.0, 25.0)  # type: ignore[arg-type]
+    return Sample(system, operation, 8, number, speed, 1000 / speed, 2000 / speed, 9.0, 50.0, None, 25.0)  # type: ignore[arg-type]
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
@@ -73,6 +73,10 @@ def test_a_small_measurement_from_beginning_to_end(service: str, tmp_path: Path)
         (operation, clerks) for operation in ("put", "append", "get") for clerks in (1, 4)
     ]
     assert all(row["operations_per_second"] > 0 and row["throughput_ratio"] is None for row in report["rows"])
+    # A request and its reply from the clerk to a server, and from there to one more: fewer if several share the latter.
+    alone, together = (row["messages"] for row in report["rows"] if row["operation"] == "put")
+    assert 4.0 <= alone < 6.0
+    assert 2.0 < together < alone + 1.0
     text = (tmp_path / "a.html").read_text()
     assert text == page(report)
     assert text.count("<svg") == 6

@@ -129,6 +129,20 @@ def test_of_a_program_in_another_language_only_its_state_is_told(run: str, tmp_p
     keeper.close()
 
 
+def test_requests_are_counted_over_all_connections(play: Play) -> None:
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        await cluster.start("adder", "b")
+        for _ in range(2):
+            await cluster.call("b", Send("a", [1, 2, 3]))
+            await cluster.kill("a")
+            await cluster.restart("a")
+        assert (await cluster.snapshot("b")).requests == 6
+        assert (await cluster.snapshot("a")).requests == 0
+
+    play(scenario)
+
+
 def test_a_call_whose_caller_went_away_is_not_told(play: Play) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
         await cluster.start("adder", "a")
