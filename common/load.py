@@ -6,7 +6,6 @@ reads how long the operations took.
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter  # the loop's own clock may count whole milliseconds only: uvloop's does
 from typing import Literal
 
 from common.clerk import KeyValue
@@ -51,28 +50,28 @@ async def serve_load(host: Host, make_clerk: Callable[[], KeyValue]) -> None:
     async def run(request: RunLoad) -> LoadDone:
         while len(clerks) < request.clerks:
             clerks.append(make_clerk())
-        return await _run(clerks[: request.clerks], request)
+        return await _run(host, clerks[: request.clerks], request)
 
     await host.serve({RunLoad: run})
 
 
-async def _run(clerks: list[KeyValue], request: RunLoad) -> LoadDone:
+async def _run(host: Host, clerks: list[KeyValue], request: RunLoad) -> LoadDone:
     keys = [f"{request.prefix}{str(number)[::-1]}-key" for number in range(request.keys)]
     value = "v" * request.value_size
     at_first = "" if request.operation == "append" else value
     share = len(clerks)
     await asyncio.gather(*(_write(clerk, keys[place::share], at_first) for place, clerk in enumerate(clerks)))
-    began = perf_counter()
+    began = host.now()
     end = began + request.seconds
     took: list[float] = []
     places = [place * len(keys) // share for place in range(share)]
     await asyncio.gather(
         *(
-            _work(clerk, request.operation, keys[place:] + keys[:place], value, end, took)
+            _work(host, clerk, request.operation, keys[place:] + keys[:place], value, end, took)
             for place, clerk in zip(places, clerks, strict=True)
         )
     )
-    seconds = perf_counter() - began
+    seconds = host.now() - began
     took.sort()
     count = len(took)
     return LoadDone(count, seconds, took[count // 2], took[count * 99 // 100], took[-1])
@@ -83,8 +82,10 @@ async def _write(clerk: KeyValue, keys: list[str], value: str) -> None:
         await clerk.put(key, value)
 
 
-async def _work(clerk: KeyValue, operation: Kind, keys: list[str], value: str, end: float, took: list[float]) -> None:
-    now = perf_counter()
+async def _work(
+    host: Host, clerk: KeyValue, operation: Kind, keys: list[str], value: str, end: float, took: list[float]
+) -> None:
+    now = host.now()
     while True:
         for key in keys:
             if operation == "get":
@@ -93,7 +94,7 @@ async def _work(clerk: KeyValue, operation: Kind, keys: list[str], value: str, e
                 await clerk.put(key, value)
             else:
                 await clerk.append(key, value)
-            before, now = now, perf_counter()
+            before, now = now, host.now()
             took.append(now - before)
             if now >= end:
                 return
