@@ -8,7 +8,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal, TypeVar, overload
@@ -43,8 +43,7 @@ class NotInTime(AssertionError):
     """A condition did not come true within its bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """The state of the one-way link from one server to another."""
 
     up: bool = True
@@ -197,6 +196,8 @@ class Cluster(ABC):
             self.record("answer", operation.client, "", number, operation.op, result)
 
     def _record_link(self, src: str, dst: str, old: Link, new: Link) -> None:
+        if self.recorder is None:
+            return
         if new.up != old.up:
             self.record("join" if new.up else "cut", src, dst)
         if new.tap != old.tap:
@@ -389,8 +390,9 @@ class Cluster(ABC):
 
     def heal(self) -> None:
         """Every link is up again. Taps stay."""
-        for src, dst in list(self._links):
-            self._change(src, dst, up=True)
+        for (src, dst), link in list(self._links.items()):
+            if not link.up:
+                self._change(src, dst, up=True)
 
     def deafen(self, name: str) -> None:
         """Nobody can call `name`, itself included (its socket file is deleted). It can still call others."""
@@ -471,7 +473,7 @@ class Cluster(ABC):
 
     def _change(self, src: str, dst: str, **changes: Any) -> None:
         old = self._links[src, dst]
-        new = replace(old, **changes)
+        new = msgspec.structs.replace(old, **changes)
         if new != old:
             self._links[src, dst] = new
             self._record_link(src, dst, old, new)
