@@ -285,7 +285,7 @@ class Served(Channel):
         if isinstance(frame, ResponseFrame):
             raise Malformed("expected a request, got a response")
         try:
-            request = self._methods.decode(frame)
+            request = self._methods.decode(frame.method, frame.params)
         except ValueError as error:
             self._refuse(frame.msgid, error)
             return

@@ -83,6 +83,11 @@ def encode_request(msgid: int, request: Request[Any]) -> bytes:
     return _encoder.encode((REQUEST, msgid, type(request).__name__, request))
 
 
+def request_frame(msgid: int, method: str, params: bytes) -> bytes:
+    """As `encode_request`, of a request that is already encoded."""
+    return _encoder.encode((REQUEST, msgid, method, msgspec.Raw(params)))
+
+
 def encode_notification(request: Request[Any]) -> bytes:
     """The frame that tells `request` and wants no answer."""
     return _encoder.encode((NOTIFICATION, type(request).__name__, request))
@@ -91,6 +96,11 @@ def encode_notification(request: Request[Any]) -> bytes:
 def encode_result(msgid: int, result: Any) -> bytes:
     """The frame that answers the request `msgid`."""
     return _encoder.encode((RESPONSE, msgid, None, result))
+
+
+def response_frame(msgid: int, error: str | None, result: bytes) -> bytes:
+    """As `encode_result` or `encode_error`, of a result that is already encoded."""
+    return _encoder.encode((RESPONSE, msgid, error, msgspec.Raw(result)))
 
 
 def encode_error(msgid: int, error: str) -> bytes:
@@ -110,7 +120,7 @@ _reply_decoders: dict[type[Request[Any]], msgspec.msgpack.Decoder[Any]] = {}
 _param_decoders: dict[type[Request[Any]], msgspec.msgpack.Decoder[Any]] = {}
 
 
-def decode_result(request: type[Request[R]], result: msgspec.Raw) -> R:
+def decode_result(request: type[Request[R]], result: msgspec.Raw | bytes) -> R:
     """What a peer answered to a request of that type. Raises `msgspec.ValidationError` if it is of another type."""
     decoder = _reply_decoders.get(request)
     if decoder is None:
@@ -127,20 +137,20 @@ class Methods:
         for request in requests:
             reply_type(request)
 
-    def decode(self, frame: RequestFrame) -> Request[Any]:
-        """The typed request in `frame`. Raises `ValueError`, in words for the caller, where it fits no method."""
-        request = self._by_name.get(frame.method)
+    def decode(self, method: str, params: msgspec.Raw | bytes) -> Request[Any]:
+        """The typed request. Raises `ValueError`, in words for the caller, where it fits no method."""
+        request = self._by_name.get(method)
         if request is None:
             known = ", ".join(sorted(self._by_name))
-            raise ValueError(f"expected a method that this server has ({known}), got {frame.method[:100]!r}")
+            raise ValueError(f"expected a method that this server has ({known}), got {method[:100]!r}")
         decoder = _param_decoders.get(request)
         if decoder is None:
             decoder = _param_decoders[request] = msgspec.msgpack.Decoder(request)
         try:
-            decoded: Request[Any] = decoder.decode(frame.params)
+            decoded: Request[Any] = decoder.decode(params)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             fields = ", ".join(request.__struct_fields__)
-            raise ValueError(f"{frame.method}({fields}): {error}") from None
+            raise ValueError(f"{method}({fields}): {error}") from None
         return decoded
 
 

@@ -122,7 +122,7 @@ def _flights(handles: Iterable[tuple[float, SimHandle, bool]], chosen: Chosen) -
 
 def _held(cluster: SimCluster) -> Iterator[Flight]:
     for (src, dst), calls in cluster.network._held.items():
-        for call, _ in calls.values():
+        for call in calls.values():
             yield Flight(
                 call.id,
                 "request",

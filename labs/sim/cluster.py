@@ -20,7 +20,7 @@ from common.wire import Request
 from labs.choices import Choices
 from labs.cluster import Cluster, Held, ServerStopped
 from labs.sim.loop import SimHandle, SimLoop, all_tasks, wake
-from labs.sim.network import Network, Process, SimHost
+from labs.sim.network import Call, Network, Process, SimHost
 from labs.sim.trace import Trace
 from labs.traces.events import Kind
 from labs.traces.recorder import Recorder
@@ -230,7 +230,7 @@ class SimCluster(Cluster):
         self.network.set_link(src, dst, self.link(src, dst))
 
 
-_SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, SimLoop, asyncio.Future)
+_SHARED: Final = (ModuleType, CodeType, type, Context, SimHost, Process, Network, Call, SimLoop, asyncio.Future)
 
 
 def deep_size(roots: list[Any]) -> int:

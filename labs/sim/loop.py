@@ -215,6 +215,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         for handle in ready:
             (stopped.ready if handle.context.get(OWNER) is owner else self._ready).append(handle)
         for timer in timers:
+            if timer[2].callback is None:
+                continue
             (stopped.timers if timer[2].context.get(OWNER) is owner else self._timers).append(timer)
         heapify(self._timers)
 
@@ -224,6 +226,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready.extend(stopped.ready)
         for timer in stopped.timers:
             heappush(self._timers, timer)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is ready: what becomes so now would run next."""
+        return not self._ready
+
+    def skip_number(self) -> None:
+        """Leaves out the number of a task that could have been made, so that all later ones keep theirs."""
+        next(self.numbers)
 
     def is_stopped(self, owner: Any) -> bool:
         """Whether that process is stopped."""

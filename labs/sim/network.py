@@ -10,6 +10,7 @@ import math
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context, copy_context
+from functools import partial
 from random import Random
 from types import CoroutineType
 from typing import Any, Final, Generic, TypeVar
@@ -22,13 +23,10 @@ from common.wire import (
     MAX_FRAME,
     Methods,
     Request,
-    RequestFrame,
-    ResponseFrame,
-    decode_frame,
     decode_result,
-    encode_error,
-    encode_request,
-    encode_result,
+    encode,
+    request_frame,
+    response_frame,
 )
 from labs.choices import Choices
 from labs.cluster import Held, Link, Seen
@@ -51,8 +49,10 @@ ODDS_OF_LONG_DELAY: Final = 0.02
 CONTROL_DELAY: Final = 0.0001
 """Seconds that a message takes between the harness and a server."""
 
-_AWAITED: Final = (CoroutineType, asyncio.Future)
-"""What a handler gives if its reply is still to come."""
+LARGE: Final = MAX_FRAME // 2
+"""Bytes of params or a result from which on the length of the whole frame is looked at."""
+NOTHING: Final = encode(None)
+"""The result beside an error."""
 
 
 class Process:
@@ -151,6 +151,8 @@ class Call(msgspec.Struct, Generic[R], eq=False):
     src: Process
     dst_name: str
     request: type[Request[R]]
+    params: bytes
+    """The request as it travels."""
     future: "asyncio.Future[R]"
     control: bool = False
     dst: Process | None = None
@@ -184,17 +186,10 @@ def _task_of(process: Process) -> int | None:
     return next((call.number for call in process.incoming.values() if call.control), None)
 
 
-def _params(frame: bytes) -> msgspec.Raw:
-    request = decode_frame(frame)
-    assert isinstance(request, RequestFrame)
-    return request.params
-
-
-def _checked(frame: bytes) -> bytes:
+def _check_length(frame: bytes) -> None:
     assert len(frame) <= MAX_FRAME, (
         f"a message of {len(frame)} bytes is over the limit of {MAX_FRAME}: send it in parts"
     )
-    return frame
 
 
 class Network:
@@ -216,34 +211,45 @@ class Network:
         self.on_crash: Callable[[Process, str], None] = lambda process, traceback: None
         """Told of each process that ends by its own mistake, and of its traceback."""
         self._randoms: dict[tuple[str, str], Random] = {}
-        self._held: dict[tuple[str, str], dict[int, tuple[Call[Any], bytes]]] = {}
+        self._held: dict[tuple[str, str], dict[int, Call[Any]]] = {}
         """For each link what is held on it, by numbers that count from 1."""
         self._held_ever: dict[tuple[str, str], int] = {}
         self._unheard: dict[Process, tuple[int, type[Request[Any]]]] = {}
         """Who has lost a reply while it did something for the test: the number of that, and what it had asked."""
         self._calls = 0
 
-    def note(self, kind: str, src: str = "", dst: str = "", text: str = "", frame: bytes = b"") -> None:
+    def note(self, kind: str, src: str = "", dst: str = "", text: str = "") -> None:
         """One event for the trace."""
-        self.trace.add(self.loop.now, kind, src, dst, text, frame)
+        self.trace.add(self.loop.now, kind, src, dst, text)
+
+    def _note_request(self, kind: str, call: "Call[Any]") -> None:
+        """A request sets out, or does not."""
+        if self.trace.is_short:
+            self.trace.add_sent(call.params)
+            return
+        method = call.request.__name__
+        frame = request_frame(call.number, method, call.params)
+        self.trace.add(self.loop.now, kind, call.src.name, call.dst_name, method, frame)
+
+    def _note_reply(self, kind: str, call: "Call[Any]", result: bytes, error: str | None) -> None:
+        """The same of a reply."""
+        if self.trace.is_short:
+            self.trace.add_sent(result)
+            return
+        frame = response_frame(call.number, error, result)
+        self.trace.add(self.loop.now, kind, call.dst_name, call.src.name, call.request.__name__, frame)
 
     def tell(self, kind: Kind, name: str, text: str = "") -> None:
         """Something about a process, for whoever reads of the run."""
         if self.recorder is not None:
             self.recorder.add(Event(self.loop.now, kind, name, text=text))
 
-    def tell_of(self, call: "Call[Any]", kind: Kind, frame: bytes = b"", text: str = "") -> None:
+    def tell_of(self, call: "Call[Any]", kind: Kind, encoded: bytes = b"", text: str = "") -> None:
         """The same about a call. What the harness itself asks is told by the cluster."""
         if self.recorder is None or call.control:
             return
         call.id = call.id or self.recorder.number()
-        body = None
-        if frame:
-            match decode_frame(frame):
-                case RequestFrame(_, _, params):
-                    body = body_of(params)
-                case ResponseFrame(_, error, result):
-                    body, text = body_of(result), error or ""
+        body = body_of(encoded) if encoded else None
         self.recorder.add(
             Event(self.loop.now, kind, call.src.name, call.dst_name, call.id, call.request.__name__, body, text)
         )
@@ -274,15 +280,18 @@ class Network:
         """Sends a request on its way. `control`: by the harness's own path, which no fault touches."""
         loop = self.loop
         self._calls = number = self._calls + 1
-        frame = _checked(encode_request(number, request))
-        call: Call[R] = Call(number, src, dst, type(request), asyncio.Future(loop=loop), control)
+        method = type(request)
+        params = encode(request)
+        if len(params) > LARGE:
+            _check_length(request_frame(number, method.__name__, params))
+        call: Call[R] = Call(number, src, dst, method, params, asyncio.Future(loop=loop), control)
         if timeout is not None and timeout != math.inf:
             call.timer = loop.call_at(loop.now + timeout, call.time_out, timeout, context=src.context)
         if control:
-            self._send(call, frame, CONTROL_DELAY)
+            self._send(call, CONTROL_DELAY)
             return call
         if self.recorder is not None:
-            self.tell_of(call, "request", frame)
+            self.tell_of(call, "request", params)
         if self._unheard:
             self._look_for_repetition(call)
         link = self.links.get((src.name, dst))
@@ -294,14 +303,14 @@ class Network:
         if link.tap is not None:
             self.counted[dst] = self.counted.get(dst, 0) + 1
             if link.held:
-                self._hold(call, frame)
+                self._hold(call)
             else:
-                self._send_through_tap(call, frame, link.tap)
+                self._send_through_tap(call, link.tap)
             return call
-        self._send(call, frame, self.delay(src.name, dst))
+        self._send(call, self.delay(src.name, dst))
         return call
 
-    def _send(self, call: Call[Any], frame: bytes, delay: float) -> None:
+    def _send(self, call: Call[Any], delay: float) -> None:
         target = self.processes.get(call.dst_name)
         if target is None or not target.alive or target.handlers is None:
             self.fail(call, "nobody listens there")
@@ -309,21 +318,21 @@ class Network:
         call.dst = target
         target.incoming[call.number] = call
         self.messages += 1
-        self.trace.add(self.loop.now, "request", call.src.name, call.dst_name, call.request.__name__, frame)
-        self.loop.call_at(self.loop.now + delay, self._arrive, call, frame, context=target.context)
+        self._note_request("request", call)
+        self.loop.call_at(self.loop.now + delay, self._arrive, call, context=target.context)
 
-    def _send_through_tap(self, call: Call[Any], frame: bytes, faults: Faults) -> None:
+    def _send_through_tap(self, call: Call[Any], faults: Faults) -> None:
         src, dst = call.src.name, call.dst_name
         fate = self._fate(src, dst, faults)
         call.silent = faults.silent
         if not fate.copies:
-            self.note("lose request", src, dst, call.request.__name__, frame)
+            self._note_request("lose request", call)
             self.tell_of(call, "lose request")
             self._lose(call)
             return
         call.reply_lost, call.reply_delay = fate.reply_lost, fate.reply_delay
         for held_back in fate.copies:
-            self._send(call, frame, held_back + self.delay(src, dst))
+            self._send(call, held_back + self.delay(src, dst))
 
     def _fate(self, src: str, dst: str, faults: Faults) -> Fate:
         random = self.random(src, dst)
@@ -343,87 +352,116 @@ class Network:
         delay = CONTROL_DELAY if call.control else self.delay(call.dst_name, call.src.name)
         self.loop.call_at(self.loop.now + delay, call.fail, why, context=call.src.context)
 
-    def _arrive(self, call: Call[Any], frame: bytes) -> None:
+    def _arrive(self, call: Call[Any]) -> None:
         """A request is there. Runs as the process that it reached."""
         process = call.dst
         assert process is not None
         assert process.methods is not None
         assert process.handlers is not None
-        self.trace.add(self.loop.now, "arrive", call.src.name, process.name, call.request.__name__)
+        if not self.trace.is_short:
+            self.note("arrive", call.src.name, process.name, call.request.__name__)
         if self.recorder is not None:
             self.tell_of(call, "arrive")
         if call.arrived:
             self.seen.duplicates += 1
         call.arrived = True
         try:
-            request_frame = decode_frame(frame)
-            assert isinstance(request_frame, RequestFrame)
-            request = process.methods.decode(request_frame)
+            request = process.methods.decode(call.request.__name__, call.params)
         except ValueError as error:
-            self._reply(call, encode_error(call.number, str(error)))
+            self._reply(call, NOTHING, str(error))
             return
         try:
             outcome = process.handlers[type(request)](request)
-            if not isinstance(outcome, _AWAITED):
-                self._reply(call, _checked(encode_result(call.number, outcome)))
-                return
+            if isinstance(outcome, CoroutineType):
+                context = process.context.copy()
+                self.loop.create_task(self._wait(call, outcome), name=call.request.__name__, context=context)
+            elif isinstance(outcome, asyncio.Future):
+                self.loop.skip_number()
+                if self.loop.is_idle():
+                    self._reply_when_done(call, outcome)
+                else:
+                    self.loop.call_soon(self._reply_when_done, call, outcome, context=process.context)
+            else:
+                self._reply(call, self._encoded(call, outcome))
         except BadRequest as error:
-            self._reply(call, encode_error(call.number, str(error)))
-            return
+            self._reply(call, NOTHING, str(error))
         except Exception as error:
             process.crash(error)
-            return
-        self.loop.create_task(self._finish(call, outcome), name=call.request.__name__, context=process.context.copy())
 
-    async def _finish(self, call: Call[Any], outcome: Awaitable[Any]) -> None:
+    async def _wait(self, call: Call[Any], outcome: Awaitable[Any]) -> None:
+        assert call.dst is not None
         try:
-            reply = _checked(encode_result(call.number, await outcome))
+            result = self._encoded(call, await outcome)
         except BadRequest as error:
-            reply = encode_error(call.number, str(error))
+            self._reply(call, NOTHING, str(error))
         except Exception as error:
-            assert call.dst is not None
             call.dst.crash(error)
-            return
-        self._reply(call, reply)
+        else:
+            self._reply(call, result)
 
-    def _reply(self, call: Call[Any], frame: bytes) -> None:
+    def _reply_when_done(self, call: Call[Any], outcome: "asyncio.Future[Any]") -> None:
+        assert call.dst is not None
+        if outcome.done():
+            self._finish(call, outcome)
+        else:
+            outcome.add_done_callback(partial(self._finish, call), context=call.dst.context)
+
+    def _finish(self, call: Call[Any], outcome: "asyncio.Future[Any]") -> None:
+        assert call.dst is not None
+        if outcome.cancelled():
+            return
+        try:
+            result = self._encoded(call, outcome.result())
+        except BadRequest as error:
+            self._reply(call, NOTHING, str(error))
+        except Exception as error:
+            call.dst.crash(error)
+        else:
+            self._reply(call, result)
+
+    @staticmethod
+    def _encoded(call: Call[Any], outcome: Any) -> bytes:
+        result = encode(outcome)
+        if len(result) > LARGE:
+            _check_length(response_frame(call.number, None, result))
+        return result
+
+    def _reply(self, call: Call[Any], result: bytes, error: str | None = None) -> None:
         process = call.dst
         assert process is not None
         if process.incoming.pop(call.number, None) is None:
             return  # the second copy of a request: its first reply is on its way
-        src, dst = process.name, call.src.name
         self.messages += 1
         if self.recorder is not None:
-            self.tell_of(call, "reply", frame)
+            self.tell_of(call, "reply", result, error or "")
         if call.reply_lost:
-            self.note("lose reply", src, dst, call.request.__name__, frame)
+            self._note_reply("lose reply", call, result, error)
             self.tell_of(call, "lose reply")
             task = _task_of(call.src)
             if task is not None:
                 self._unheard[call.src] = task, call.request
             self._lose(call)
             return
-        delay = CONTROL_DELAY if call.control else call.reply_delay + self.delay(src, dst)
-        self.trace.add(self.loop.now, "reply", src, dst, call.request.__name__, frame)
-        self.loop.call_at(self.loop.now + delay, self._return, call, frame, context=call.src.context)
+        delay = CONTROL_DELAY if call.control else call.reply_delay + self.delay(process.name, call.src.name)
+        self._note_reply("reply", call, result, error)
+        self.loop.call_at(self.loop.now + delay, self._return, call, result, error, context=call.src.context)
 
-    def _return(self, call: Call[Any], frame: bytes) -> None:
+    def _return(self, call: Call[Any], result: bytes, error: str | None) -> None:
         """The reply is there. Runs as the process that called."""
         if call.future.done():
             return
-        self.trace.add(self.loop.now, "return", call.dst_name, call.src.name, call.request.__name__)
+        method = call.request.__name__
+        if not self.trace.is_short:
+            self.note("return", call.dst_name, call.src.name, method)
         if self.recorder is not None:
             self.tell_of(call, "return")
-        response = decode_frame(frame)
-        assert isinstance(response, ResponseFrame)
-        what = call.request.__name__
-        if response.error is not None:
-            call.refuse(f"{what} was refused: {response.error}")
+        if error is not None:
+            call.refuse(f"{method} was refused: {error}")
             return
         try:
-            call.future.set_result(decode_result(call.request, response.result))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            call.refuse(f"the reply to {what} is not what it should be: {error}")
+            call.future.set_result(decode_result(call.request, result))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as mismatch:
+            call.refuse(f"the reply to {method} is not what it should be: {mismatch}")
 
     def _look_for_repetition(self, call: Call[Any]) -> None:
         """Counts a request that is made again for the same task, after a reply to it was lost."""
@@ -435,28 +473,26 @@ class Network:
 
     # --- held links --------------------------------------------------------------------------------------------------
 
-    def _hold(self, call: Call[Any], frame: bytes) -> None:
-        self.note("hold", call.src.name, call.dst_name, call.request.__name__, frame)
+    def _hold(self, call: Call[Any]) -> None:
+        self._note_request("hold", call)
         link = call.src.name, call.dst_name
         self._held_ever[link] = number = self._held_ever.get(link, 0) + 1
-        self._held.setdefault(link, {})[number] = call, frame
+        self._held.setdefault(link, {})[number] = call
 
     def held(self, src: str, dst: str) -> list[Held]:
         """What is held on a link, oldest first."""
         held = self._held.get((src, dst), {})
-        return [
-            Held(number, call.request.__name__, params_text(_params(frame))) for number, (call, frame) in held.items()
-        ]
+        return [Held(number, call.request.__name__, params_text(call.params)) for number, call in held.items()]
 
     def deliver(self, src: str, dst: str, number: int) -> None:
         """One of them sets out."""
-        call, frame = self._held[src, dst].pop(number)
-        self._send_through_tap(call, frame, self.links[src, dst].tap or NONE)
+        call = self._held[src, dst].pop(number)
+        self._send_through_tap(call, self.links[src, dst].tap or NONE)
 
     def drop(self, src: str, dst: str, number: int) -> None:
         """One of them is lost."""
-        call, frame = self._held[src, dst].pop(number)
-        self.note("lose request", src, dst, call.request.__name__, frame)
+        call = self._held[src, dst].pop(number)
+        self._note_request("lose request", call)
         self.tell_of(call, "lose request")
         self.fail(call, "the request was dropped")
 
@@ -465,11 +501,12 @@ class Network:
         if self.links.get((src, dst)) == link:
             return
         self.links[src, dst] = link
-        faults = "" if link.tap is None else str(link.tap)
-        self.note("link", src, dst, f"{'up' if link.up else 'down'} {'held ' if link.held else ''}{faults}")
-        if not link.held:
-            for call, frame in self._held.pop((src, dst), {}).values():
-                self._send_through_tap(call, frame, link.tap or NONE)
+        if not self.trace.is_short:
+            faults = "" if link.tap is None else str(link.tap)
+            self.note("link", src, dst, f"{'up' if link.up else 'down'} {'held ' if link.held else ''}{faults}")
+        if not link.held and self._held:
+            for call in self._held.pop((src, dst), {}).values():
+                self._send_through_tap(call, link.tap or NONE)
 
 
 class SimHost:

@@ -38,7 +38,7 @@ def test_messages_inside_messages_come_back_as_they_were() -> None:
     request = Forward(3, 1, [Write(2**62, 1, "k", "v", True), Write(1, 2, "", "\N{SNOWMAN}", False)])
     frame = decode_frame(wire.encode_request(9, request))
     assert isinstance(frame, RequestFrame)
-    assert Methods({Forward: None}).decode(frame) == request
+    assert Methods({Forward: None}).decode(frame.method, frame.params) == request
 
 
 def assert_ping(data: bytes) -> None:
@@ -70,7 +70,7 @@ def test_wrong_params_are_refused_in_words(params: object, words: str) -> None:
     frame = decode_frame(msgpack.packb([0, 1, "Ping", params]))
     assert isinstance(frame, RequestFrame)
     with pytest.raises(ValueError, match="Ping") as refusal:
-        Methods({Ping: None}).decode(frame)
+        Methods({Ping: None}).decode(frame.method, frame.params)
     assert words in str(refusal.value)
 
 
@@ -78,7 +78,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     frame = decode_frame(msgpack.packb([0, 1, "Pong", []]))
     assert isinstance(frame, RequestFrame)
     with pytest.raises(ValueError, match=r"expected a method that this server has \(Ping, Read\), got 'Pong'"):
-        Methods({Read: None, Ping: None}).decode(frame)
+        Methods({Read: None, Ping: None}).decode(frame.method, frame.params)
 
 
 @pytest.mark.parametrize(

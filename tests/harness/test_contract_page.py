@@ -54,7 +54,7 @@ def test_the_bytes_of_an_example_mean_what_the_words_say(block: Block) -> None:
         request = decode_frame(asked.data)
         assert isinstance(request, RequestFrame)
         assert request.msgid == asked.msgid
-        assert Methods(dict.fromkeys(PUBLIC.values())).decode(request) == asked.value
+        assert Methods(dict.fromkeys(PUBLIC.values())).decode(request.method, request.params) == asked.value
         if answer is not None:
             response = decode_frame(answer.data)
             assert isinstance(response, ResponseFrame)
