@@ -72,7 +72,7 @@ def _task(task: "asyncio.Task[Any]") -> TaskLook:
 def _scheduled(cluster: SimCluster) -> Iterator[tuple[float, SimHandle, bool]]:
     """What waits for its time, of all that lives: when, what, and whether its process is paused."""
     loop = cluster.network.loop
-    for when, _, handle in loop._timers:
+    for when, _, handle in loop.timers():
         yield when, handle, False
     for owner, stopped in loop._stopped.items():
         if owner.alive:

@@ -12,11 +12,11 @@ import asyncio
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import chain, count, islice
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 import msgspec
@@ -56,6 +56,8 @@ class SimHandle(msgspec.Struct, eq=False):
     callback: Callable[..., object] | None
     args: tuple[Any, ...]
     context: Context
+    queue: "deque[Timer] | None" = None
+    """Where it waits, if it is a time-out."""
 
     def __repr__(self) -> str:
         return f"<SimHandle {self.callback!r} at {self.time:.6f}>"
@@ -69,6 +71,10 @@ class SimHandle(msgspec.Struct, eq=False):
 
     def cancelled(self) -> bool:
         return self.callback is None
+
+
+Timer = tuple[float, int, SimHandle]
+"""When, the how-manieth that was set, and what then."""
 
 
 class SimFuture(asyncio.Future[T]):
@@ -103,7 +109,7 @@ class Stopped:
 
     def __init__(self) -> None:
         self.ready: list[SimHandle] = []
-        self.timers: list[tuple[float, int, SimHandle]] = []
+        self.timers: list[Timer] = []
 
 
 def _refuse(what: str, instead: str) -> Any:
@@ -148,9 +154,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         """For tasks and futures, which hash to them."""
         self._sequence = count()
         self._ready: deque[SimHandle] = deque()
-        self._timers: list[tuple[float, int, SimHandle]] = []
+        self._timers: list[Timer] = []
+        self._time_outs: dict[float, deque[Timer]] = {}
+        """For each number of seconds its time-outs, oldest first. The first of each queue is also in the schedule."""
         self._sweep_at = FEW_TIMERS
-        """The length of the schedule at which it is swept next."""
+        """The length of the schedule, or of a queue, at which they are swept next."""
         self._stopped: dict[Any, Stopped] = {}
         self._halt = False
         self._look: Callable[[], None] | None = None
@@ -189,6 +197,43 @@ class SimLoop(asyncio.AbstractEventLoop):
             heappush(self._timers, timer)
         return handle
 
+    def time_out(self, seconds: float, callback: Callable[..., object], *args: object, context: Context) -> SimHandle:
+        """As `call_later`, for what is nearly always cancelled before its time.
+
+        Time-outs of one length end in the order in which they began. So they queue up, and only the first of a queue
+        is in the schedule, which stays short.
+        """
+        handle = SimHandle(self.now + seconds, callback, args, context)
+        timer = (handle.time, next(self._sequence), handle)
+        if self._stopped and (stopped := self._stopped.get(context.get(OWNER))) is not None:
+            stopped.timers.append(timer)
+            return handle
+        queue = self._time_outs.get(seconds)
+        if queue is None:
+            queue = self._time_outs[seconds] = deque()
+        if not queue:
+            heappush(self._timers, timer)
+        elif len(queue) > self._sweep_at:
+            self._sweep_timers()
+            return self.time_out(seconds, callback, *args, context=context)
+        handle.queue = queue
+        queue.append(timer)
+        return handle
+
+    def _move_up(self, handle: SimHandle) -> None:
+        """This time-out has left the schedule. The next one of its queue that was not cancelled gets there."""
+        queue, handle.queue = handle.queue, None
+        assert queue is not None
+        queue.popleft()
+        while queue and queue[0][2].callback is None:
+            queue.popleft()
+        if queue:
+            heappush(self._timers, queue[0])
+
+    def timers(self) -> Iterator[Timer]:
+        """All that waits for its time, in no order; also what was cancelled. Not what a stopped process waits for."""
+        return chain(self._timers, *(islice(queue, 1, None) for queue in self._time_outs.values()))
+
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> SimHandle:
@@ -209,14 +254,13 @@ class SimLoop(asyncio.AbstractEventLoop):
     def stop_owner(self, owner: Any) -> None:
         """From now on nothing of this process runs. It is all kept, so that none of it is cleaned up either."""
         stopped = self._stopped.setdefault(owner, Stopped())
-        ready, timers = list(self._ready), self._timers
+        self._sweep_timers()
+        ready, timers = list(self._ready), list(self._timers)
         self._ready.clear()
-        self._timers = []
+        self._timers.clear()
         for handle in ready:
             (stopped.ready if handle.context.get(OWNER) is owner else self._ready).append(handle)
         for timer in timers:
-            if timer[2].callback is None:
-                continue
             (stopped.timers if timer[2].context.get(OWNER) is owner else self._timers).append(timer)
         heapify(self._timers)
 
@@ -240,9 +284,15 @@ class SimLoop(asyncio.AbstractEventLoop):
         return owner in self._stopped
 
     def _sweep_timers(self) -> None:
-        """Without this the schedule would be full of the timeouts of calls that were answered long ago."""
-        self._timers = [timer for timer in self._timers if timer[2].callback is not None]
+        """Takes out what was cancelled, and puts into the schedule what waits in queues.
+
+        Without this the schedule would be full of the time-outs of what was over long ago.
+        """
+        self._timers[:] = [timer for timer in self.timers() if timer[2].callback is not None]
         heapify(self._timers)
+        for _, _, handle in self._timers:
+            handle.queue = None
+        self._time_outs.clear()
         self._sweep_at = 2 * len(self._timers) + FEW_TIMERS
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -267,21 +317,23 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _run_all(self, main: "asyncio.Future[Any]") -> None:
         """Runs callbacks until the run ends."""
-        ready = self._ready
+        ready, timers = self._ready, self._timers
         too_many = self.steps + STEPS_AT_ONE_INSTANT
         while not self._halt:
             if ready:
                 handle = ready.popleft()
                 if handle.callback is None:
                     continue
-            elif self._timers:
-                timer = heappop(self._timers)
+            elif timers:
+                timer = heappop(timers)
                 when, _, handle = timer
+                if handle.queue is not None:
+                    self._move_up(handle)
                 if handle.callback is None:
                     continue
                 if when > self.now:
                     if self._look is not None:
-                        heappush(self._timers, timer)
+                        heappush(timers, timer)
                         self._take_a_look()
                         continue
                     if when > self.limit:
@@ -291,7 +343,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                         )
                     self.now = when
                     too_many = self.steps + STEPS_AT_ONE_INSTANT
-                    if len(self._timers) > self._sweep_at:
+                    if len(timers) > self._sweep_at:
                         self._sweep_timers()
             elif self._look is not None:
                 self._take_a_look()

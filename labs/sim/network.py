@@ -286,7 +286,7 @@ class Network:
             _check_length(request_frame(number, method.__name__, params))
         call: Call[R] = Call(number, src, dst, method, params, asyncio.Future(loop=loop), control)
         if timeout is not None and timeout != math.inf:
-            call.timer = loop.call_at(loop.now + timeout, call.time_out, timeout, context=src.context)
+            call.timer = loop.time_out(timeout, call.time_out, timeout, context=src.context)
         if control:
             self._send(call, CONTROL_DELAY)
             return call
