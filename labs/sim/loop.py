@@ -239,18 +239,6 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> SimHandle:
         return self.call_soon(callback, *args, context=context)
 
-    async def sleep(self, seconds: float) -> None:
-        """As `asyncio.sleep`."""
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        over: SimFuture[None] = SimFuture(loop=self)
-        timer = self.call_at(self.now + seconds, wake, over)
-        try:
-            await over
-        finally:
-            timer.cancel()
-
     def stop_owner(self, owner: Any) -> None:
         """From now on nothing of this process runs. It is all kept, so that none of it is cleaned up either."""
         stopped = self._stopped.setdefault(owner, Stopped())

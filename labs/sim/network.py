@@ -32,7 +32,7 @@ from labs.choices import Choices
 from labs.cluster import Held, Link, Seen
 from labs.faults import NONE, Fate, Faults, as_json
 from labs.sim.errors import own_traceback
-from labs.sim.loop import OWNER, SimHandle, SimLoop
+from labs.sim.loop import OWNER, SimFuture, SimHandle, SimLoop, wake
 from labs.sim.trace import Trace
 from labs.texts import params_text
 from labs.traces.bodies import body_of
@@ -522,7 +522,16 @@ class SimHost:
         return self._process.world.loop.now
 
     async def sleep(self, seconds: float) -> None:
-        await self._process.world.loop.sleep(seconds)
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        loop = self._process.world.loop
+        over: SimFuture[None] = SimFuture(loop=loop)
+        timer = loop.call_at(loop.now + seconds, wake, over)
+        try:
+            await over
+        finally:
+            timer.cancel()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
         return self._process.spawn(coroutine, name or getattr(coroutine, "__qualname__", "task"))
