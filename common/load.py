@@ -6,6 +6,7 @@ reads how long the operations took.
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain
 from typing import Literal
 
 from common.clerk import KeyValue
@@ -67,7 +68,7 @@ async def _run(host: Host, clerks: list[KeyValue], request: RunLoad) -> LoadDone
     places = [place * len(keys) // share for place in range(share)]
     await asyncio.gather(
         *(
-            _work(host, clerk, request.operation, keys[place:] + keys[:place], value, end, took)
+            _work(host, clerk, request.operation, keys, place, value, end, took)
             for place, clerk in zip(places, clerks, strict=True)
         )
     )
@@ -83,11 +84,12 @@ async def _write(clerk: KeyValue, keys: list[str], value: str) -> None:
 
 
 async def _work(
-    host: Host, clerk: KeyValue, operation: Kind, keys: list[str], value: str, end: float, took: list[float]
+    host: Host, clerk: KeyValue, operation: Kind, keys: list[str], place: int, value: str, end: float, took: list[float]
 ) -> None:
     now = host.now()
     while True:
-        for key in keys:
+        for number in chain(range(place, len(keys)), range(place)):
+            key = keys[number]
             if operation == "get":
                 await clerk.get(key)
             elif operation == "put":

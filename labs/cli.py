@@ -408,7 +408,7 @@ def doctor() -> int:
     return PASSED
 
 
-@lab.command(context_settings={"allow_interspersed_args": False})
+@lab.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 @click.argument("words", nargs=-1, metavar="[NAME [OPTION]...]", type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> int:
     """Measure this project on this machine: `checker`, `kvpaxos`, `rpc` and more, or all there is.

@@ -13,6 +13,7 @@ from labs.benchmark.everything import run
 from labs.benchmark.figures import Figure
 from labs.benchmark.loadpage import page
 from labs.usage import BadUsage
+from tests.commands import lab
 
 
 def measured(name: str, folder: Path, *options: str) -> dict[str, Any]:
@@ -49,6 +50,12 @@ def test_peers_that_are_missing_are_named_with_what_installs_them(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert "no Pyro5: pip install Pyro5, or all peers: pip install '.[peers]'" in done.stderr
     assert "bare echo" in done.stdout
+
+
+def test_everything_has_options_of_its_own() -> None:
+    done = lab("bench", "--peers", "--rounds", 0)
+    assert done.returncode == 2
+    assert "Invalid value for '--rounds': 0 is not in the range" in done.stderr
 
 
 def test_a_target_says_whether_it_is_reached() -> None:
