@@ -28,6 +28,10 @@ _SUITE: Final = re.compile(r"""^SUITE = ["'](\w+)["']$""", re.MULTILINE)
 WIDTH: Final = 100
 """Characters in a line where there is no terminal."""
 
+TESTS_PER_CORE: Final = 4
+"""Tests in real processes that run side by side for each core, for they mostly wait: with half as many all take longer,
+and with twice as many the reference was not seen to fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -256,7 +260,7 @@ def _workers(request: Request, tests: int) -> _Workers:
     usable = cores()
     if request.world == "sim":
         return _Workers(0, max(1, usable if request.workers is None else request.workers))
-    wanted = min(tests, 2 * usable) if request.workers is None else request.workers
+    wanted = min(tests, TESTS_PER_CORE * usable) if request.workers is None else request.workers
     workers = wanted if wanted > 1 or request.workers is not None else 0
     return _Workers(workers, max(1, usable // max(1, workers)) if request.world == "both" else 1)
 

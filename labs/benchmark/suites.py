@@ -19,16 +19,16 @@ def measure(options: Options) -> list[Figure]:
     """Both worlds, round after round."""
     found: dict[str, list[float]] = {}
     for number in range(options.rounds):
-        for world, words in (("process", ["-n", "2"]), ("sim", ["-n", "2", "--seeds", "1"])):
+        for world, words in (("process", []), ("sim", ["--seeds", "1"])):
             options.say(f"round {number + 1} of {options.rounds}: {world}")
             what = ["viewservice", "-k", "first"] if options.small else []
             seconds, failed = _run([*what, "--world", world, *words])
             found.setdefault(world, []).append(seconds)
             found.setdefault(f"{world}, failed", []).append(failed)
     return [
-        Figure("all graded suites, in processes, two at a time", "s", found["process"], at_most=PROCESS_SECONDS),
+        Figure("all graded suites, in processes", "s", found["process"], at_most=PROCESS_SECONDS),
         Figure("  of their tests failed", "tests", found["process, failed"], at_most=0),
-        Figure("one seed of all graded tests, simulated, two at a time", "s", found["sim"], at_most=SIM_SECONDS),
+        Figure("one seed of all graded tests, simulated", "s", found["sim"], at_most=SIM_SECONDS),
         Figure("  of these failed", "tests", found["sim, failed"], at_most=0),
     ]
 
