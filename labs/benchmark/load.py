@@ -295,9 +295,9 @@ def tabulate(rows: Sequence[Row]) -> Table:
     """The table for a person."""
     table = Table(
         *("operation", "clerks", "system", "ops/s", "range", "p50 ms", "p99 ms"),
-        *("CPU µs/op", "messages/op", "MB/server", "times peer's", "p50, too"),
+        *("CPU µs/op", "messages/op", "MB", "times peer's", "p50"),
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for column in table.columns[3:]:
         column.justify = "right"
