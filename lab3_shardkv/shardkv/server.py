@@ -47,7 +47,7 @@ PIECE_TIMEOUT: Final = 2.0
 """Seconds that another group has to put a piece into its log."""
 PARTS_AT_ONCE: Final = 2
 """Parts of one shard that are under way."""
-MOVE_RATE: Final = 11_000_000
+MOVE_RATE: Final = 9_500_000
 """Bytes a second that a group gives away at most: all others share the processors with both groups' replicas."""
 FIRST_PAUSE: Final = 0.005
 LAST_PAUSE: Final = 0.1
