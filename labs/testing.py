@@ -255,11 +255,14 @@ class _Workers(NamedTuple):
 def _workers(request: Request, tests: int) -> _Workers:
     """How the work is shared. Tests in real processes mostly wait, so more of them than cores can run.
 
-    In the simulation alone, it is the seeds of a test that are shared, so that a single test, too, has all cores.
+    In the simulation alone, it is the seeds of a test that are shared, so that a single test, too, has all cores; or
+    the tests, if there is one seed of each.
     """
     usable = cores()
     if request.world == "sim":
-        return _Workers(0, max(1, usable if request.workers is None else request.workers))
+        processes = max(1, usable if request.workers is None else request.workers)
+        has_one_seed = request.seeds == 1 or (request.seeds is None and request.seed is not None)
+        return _Workers(processes, 1) if has_one_seed and tests > processes > 1 else _Workers(0, processes)
     wanted = min(tests, TESTS_PER_CORE * usable) if request.workers is None else request.workers
     workers = wanted if wanted > 1 or request.workers is not None else 0
     return _Workers(workers, max(1, usable // max(1, workers)) if request.world == "both" else 1)

@@ -130,6 +130,14 @@ def test_work_is_shared(
     assert testing._workers(testing.Request(world=world, workers=asked), tests) == shared
 
 
+def test_one_seed_of_each_test_leaves_only_the_tests_to_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testing, "cores", lambda: 8)
+    for one_seed in (testing.Request(world="sim", seeds=1), testing.Request(world="sim", seed=7)):
+        assert testing._workers(one_seed, 60) == (8, 1)
+        assert testing._workers(one_seed, 3) == (0, 8)
+    assert testing._workers(testing.Request(world="sim", seeds=2, seed=7), 60) == (0, 8)
+
+
 def test_many_seeds_of_one_test_run_side_by_side_with_their_rate(lab: Lab, tmp_path: Path) -> None:
     words = ["-k", "first_primary", "--world", "sim", "--seeds", "60", "-n", "2", "--json", tmp_path / "x.json"]
     done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
