@@ -10,6 +10,8 @@ from labs.page import document, text
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 110, 16, 44
+NAME_HEIGHT: Final = 13
+"""Of a line's name, in the same units."""
 
 STYLE: Final = """
 :root {
@@ -92,9 +94,20 @@ def plot(title: str, below: str, lines: Sequence[Line], logarithmic: bool = True
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if len(places) <= 12:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        x, y = places[-1]
-        parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" style="fill:{colour}">{text(line.name)}</text>')
+    ends = [(across.place(line.points[-1][0]), up.place(line.points[-1][1])) for line in lines]
+    for number, (line, (x, _), y) in enumerate(zip(lines, ends, apart([y for _, y in ends], NAME_HEIGHT), strict=True)):
+        style = f"fill:var(--c{number % 4})"
+        parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" style="{style}">{text(line.name)}</text>')
     return "".join(parts) + "</svg></figure>"
+
+
+def apart(places: Sequence[float], least: float) -> list[float]:
+    """These places in the same order from low to high, moved up where two would be nearer than `least`."""
+    moved = list(places)
+    below = -math.inf
+    for number in sorted(range(len(places)), key=places.__getitem__):
+        below = moved[number] = max(places[number], below + least)
+    return moved
 
 
 def number(value: float) -> str:

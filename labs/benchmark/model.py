@@ -47,7 +47,7 @@ def measure(options: Options) -> list[Figure]:
     figures = [Figure("an operation, on paper", "ms", [1000 * DELAYS * DELAY])]
     with guard.installed():
         for groups, clients in POINTS[: 1 if options.small else None]:
-            of = f"{groups} groups, {clients:,} clients"
+            of = f"{groups} {'group' if groups == 1 else 'groups'}, {clients:,} clients"
             options.say(of)
             done: list[LoadDone] = []
             began = time.process_time()
@@ -62,7 +62,7 @@ def measure(options: Options) -> list[Figure]:
             )
             figures.append(Figure(f"{of}: operations in a virtual second", "1/s", [rate], curve=point))
             on_paper = clients / (DELAYS * DELAY)
-            figures.append(Figure(f"{of}: in times of the model's", "times", [rate / on_paper], at_least=KEEPS))
+            figures.append(Figure(f"{of}: these in times of the model's", "times", [rate / on_paper], at_least=KEEPS))
             figures.append(Figure(f"{of}: to simulate", "CPU s", [time.process_time() - began]))
     return figures
 

@@ -11,7 +11,7 @@ import pytest
 from labs.benchmark import MEASUREMENTS
 from labs.benchmark.everything import run
 from labs.benchmark.figures import Figure
-from labs.benchmark.loadpage import page
+from labs.benchmark.loadpage import apart, page
 from labs.usage import BadUsage
 from tests.commands import lab
 
@@ -71,6 +71,11 @@ def test_curves_become_plots() -> None:
     assert text.count("<svg") == 1
     assert text.count("<circle") == 3
     assert page(report, report).count("<svg") == 2
+
+
+def test_names_of_lines_that_end_together_stand_apart() -> None:
+    assert apart([100.0, 101.0, 40.0, 100.0], 13) == [100.0, 126.0, 40.0, 113.0]
+    assert apart([], 13) == []
 
 
 def test_an_unknown_measurement_is_bad_usage() -> None:
