@@ -29,8 +29,8 @@ WIDTH: Final = 100
 """Characters in a line where there is no terminal."""
 
 TESTS_PER_CORE: Final = 4
-"""Tests in real processes that run side by side for each core, for they mostly wait: with half as many all take longer,
-and with twice as many the reference was not seen to fail."""
+"""Tests in real processes that run side by side for each core, for they mostly wait: with one a core all suites took
+more than twice as long, and with eight (four at half a core) the reference was not seen to fail."""
 
 
 @dataclass(frozen=True, slots=True)

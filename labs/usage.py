@@ -1,8 +1,9 @@
 """How a `lab` command ends: its exit status, and the error of a command that makes no sense."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
 from typing import Final
 
 PASSED: Final = 0
@@ -17,10 +18,17 @@ class BadUsage(ValueError):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends it as a Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def handled(
+    number: signal.Signals, handler: Callable[[int, FrameType | None], object] | signal.Handlers
+) -> Iterator[None]:
+    """Within, the signal does this. Afterwards it does again what it did before."""
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
+
+
+def interruptible() -> AbstractContextManager[None]:
+    """SIGTERM ends it as a Ctrl-C does."""
+    return handled(signal.SIGTERM, signal.default_int_handler)

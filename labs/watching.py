@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from labs.process import system
 from labs.results import RunResult
 from labs.submission import FILE, commands, module_path
 from labs.suites import BORROWS
-from labs.usage import INTERRUPTED, BadUsage
+from labs.usage import INTERRUPTED, BadUsage, handled
 
 LOOK_EVERY: Final = 100
 """Milliseconds between two looks at whether the run is over."""
@@ -103,7 +102,7 @@ def watch(request: testing.Request) -> int:
                     watcher.changed(sorted({Path(file) for _, file in changes}))
                 watcher.look()
         except KeyboardInterrupt:
-            with _deaf():
+            with handled(signal.SIGINT, signal.SIG_IGN):  # what has to be cleared up will be, whoever is impatient
                 watcher.stop()
         console.print("\nno longer watching")
     return INTERRUPTED
@@ -233,13 +232,3 @@ def words(request: testing.Request, tests: Iterable[str]) -> list[str]:
         elif value is not None and value is not False and value != ():
             words += [option, str(value)]
     return words
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Another Ctrl-C changes nothing: what has to be cleared up will be."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

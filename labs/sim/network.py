@@ -383,19 +383,14 @@ class Network:
                     self.loop.call_soon(self._reply_when_done, call, outcome, context=process.context)
             else:
                 self._reply(call, self._encoded(call, outcome))
-        except BadRequest as error:
-            self._reply(call, NOTHING, str(error))
         except Exception as error:
-            process.crash(error)
+            self._fail_to_reply(call, error)
 
     async def _wait(self, call: Call[Any], outcome: Awaitable[Any]) -> None:
-        assert call.dst is not None
         try:
             result = self._encoded(call, await outcome)
-        except BadRequest as error:
-            self._reply(call, NOTHING, str(error))
         except Exception as error:
-            call.dst.crash(error)
+            self._fail_to_reply(call, error)
         else:
             self._reply(call, result)
 
@@ -407,17 +402,22 @@ class Network:
             outcome.add_done_callback(partial(self._finish, call), context=call.dst.context)
 
     def _finish(self, call: Call[Any], outcome: "asyncio.Future[Any]") -> None:
-        assert call.dst is not None
         if outcome.cancelled():
             return
         try:
             result = self._encoded(call, outcome.result())
-        except BadRequest as error:
-            self._reply(call, NOTHING, str(error))
         except Exception as error:
-            call.dst.crash(error)
+            self._fail_to_reply(call, error)
         else:
             self._reply(call, result)
+
+    def _fail_to_reply(self, call: Call[Any], error: Exception) -> None:
+        """The handler raised this: it refuses the request, or is mistaken, and then the process ends."""
+        if isinstance(error, BadRequest):
+            self._reply(call, NOTHING, str(error))
+        else:
+            assert call.dst is not None
+            call.dst.crash(error)
 
     @staticmethod
     def _encoded(call: Call[Any], outcome: Any) -> bytes:
