@@ -13,6 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from labs.usage import interruptible
 from tests.harness.marked import MARK, marked
 
 LIMIT = 30.0
@@ -106,3 +107,10 @@ def test_nobody_reads_on_and_the_run_ends_as_it_would(tmp_path: Path) -> None:
         run.stdout.close()
         assert run.stderr.read() == ""
         assert run.wait(timeout=LIMIT) == 0
+
+
+def test_a_signal_is_handled_for_a_while_only() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with interruptible():
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is before
