@@ -77,11 +77,18 @@ def places_of(tasks: Iterable["asyncio.Task[Any]"]) -> list[Task]:
 
 
 _FRAME: Final = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+_LAST: Final = re.compile(r'^  (?:File ".+", line \d+ in _run_module_as_main|\.\.\.)\n', re.MULTILINE)
+"""Where `python -m` begins, which is the outermost line of a server; or that there are too many lines to be told."""
 
 
 def read_trace(text: str) -> list[Place]:
     """The places in what SIGUSR2 has written, the innermost last."""
     return [Place(file, int(line), function) for file, line, function in reversed(_FRAME.findall(text))]
+
+
+def is_whole(text: str) -> bool:
+    """Whether SIGUSR2 has written all that it writes, which it does piece by piece."""
+    return _LAST.search(text) is not None
 
 
 def answer_signals(folder: Path, look: Callable[[], Snapshot]) -> None:

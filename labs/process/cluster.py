@@ -353,12 +353,15 @@ class ProcessCluster(Cluster):
                 return msgspec.json.decode(files.read(file, MAX_SNAPSHOT), type=Snapshot)
         log = self._log_file(name)
         before = log.stat().st_size
+
+        def trace() -> str:
+            with log.open("rb") as file_of_log:
+                file_of_log.seek(before)
+                return file_of_log.read(MAX_TAIL).decode(errors="replace")
+
         self._signal(name, signal.SIGUSR2)
-        await self._soon(lambda: log.stat().st_size > before, TRACE_WITHIN)
-        with log.open("rb") as file_of_log:
-            file_of_log.seek(before)
-            places = snapshot.read_trace(file_of_log.read(MAX_TAIL).decode(errors="replace"))
-        return Snapshot("busy", tasks=[snapshot.Task("busy", places)])
+        await self._soon(lambda: snapshot.is_whole(trace()), TRACE_WITHIN)
+        return Snapshot("busy", tasks=[snapshot.Task("busy", snapshot.read_trace(trace()))])
 
     async def _soon(self, condition: Callable[[], bool], within: float) -> bool:
         deadline = self.now() + within * self.patience

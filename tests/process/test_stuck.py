@@ -1,6 +1,7 @@
 """What is said of servers that do not get on: who waits for whom, where they are in their code, and what is cut."""
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from conftest import Play
 from toy_lab.messages import Add, Crash, Echo, Lend, Numbers, Send, Spin
 
-from common.host import CallFailed
 from common.snapshot import Snapshot
 from labs import stuck
 from labs.process import cluster as process_cluster
@@ -16,8 +16,15 @@ from labs.process.cluster import ProcessCluster
 from labs.process.processes import Keeper
 from labs.submission import Command
 
-SOON = 20.0
+SOON = 60.0
 """Seconds within which things happen that take milliseconds. Generous: the machine may be slow."""
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that gives a snapshot of itself is given the time to."""
+    monkeypatch.setattr(process_cluster, "SNAPSHOT_WITHIN", SOON)
+    monkeypatch.setattr(process_cluster, "TRACE_WITHIN", SOON)
 
 
 async def until_waiting(cluster: ProcessCluster, *names: str) -> None:
@@ -52,16 +59,47 @@ def test_a_cycle_is_named(play: Play, tmp_path: Path) -> None:
 
 def test_a_busy_server_is_shown_where_it_is(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_cluster, "SNAPSHOT_WITHIN", 0.3)
-    monkeypatch.setattr(process_cluster, "TRACE_WITHIN", SOON)
 
     async def scenario(cluster: ProcessCluster) -> None:
         await cluster.start("adder", "a")
-        with pytest.raises(CallFailed):
-            await cluster.call("a", Spin(), timeout=0.2)
+        spinning = cluster.spawn(cluster.call("a", Spin(), timeout=None))
+        await cluster.until(lambda: "spinning" in cluster.log("a"), SOON, "a to spin")
         said = await stuck.describe(cluster)
         assert "a is busy and hears nobody, at " in stuck.summary(said)
         assert "in handle_spin" in stuck.summary(said)
         assert cluster.running("a")
+        spinning.cancel()
+
+    play(scenario)
+
+
+def test_where_a_busy_server_is_is_read_when_it_has_written_all_of_it(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_cluster, "SNAPSHOT_WITHIN", 0.0)
+    pieces = (
+        *("Current thread 0x1 (most recent call first):\n", '  File "mine.py", line 7 in work\n', '  File "<frozen '),
+        'runpy>", line 198 in _run_module_as_main\n',
+    )
+
+    async def scenario(cluster: ProcessCluster) -> None:
+        await cluster.start("adder", "a")
+        writing = []
+
+        async def write() -> None:
+            for piece in pieces:
+                with (cluster.logs / "a.log").open("a") as log:
+                    log.write(piece)
+                await cluster.sleep(0.1)
+
+        def signalled(_: str, number: signal.Signals) -> None:
+            if number == signal.SIGUSR2:
+                writing.append(cluster.spawn(write()))
+
+        monkeypatch.setattr(cluster, "_signal", signalled)
+        (task,) = (await cluster.snapshot("a")).tasks
+        assert [place.function for place in task.places] == ["_run_module_as_main", "work"]
+        await asyncio.wait(writing)
 
     play(scenario)
 

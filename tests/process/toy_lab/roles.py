@@ -41,6 +41,7 @@ async def adder(host: Host, greeting: str = "", stubborn: bool = False) -> None:
             return await host.call(request.to, Lend(), timeout=60.0) if request.to else "lent"
 
     def handle_spin(_: Spin) -> None:
+        print("spinning")
         while True:
             pass
 
