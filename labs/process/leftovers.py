@@ -46,9 +46,10 @@ def sweep(run: str, *folders: Path) -> Leftovers:
 
 def belonging(run: str) -> Iterator[psutil.Process]:
     """Every process of the system that some keeper of the run started, directly or not. Zombies do not count."""
-    for process in psutil.process_iter():
+    for pid in psutil.pids():  # not `process_iter`: it remembers who had this number before, who cannot be killed
         # No right to look into it, or nothing left to look into: none of ours.
         with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
             if process.environ().get("LAB_RUN") == run:
                 yield process
 

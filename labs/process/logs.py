@@ -75,7 +75,8 @@ class Follower:
 def shorten(log: Path) -> int:
     """Takes the middle out of a log that is too long, and says so in its place. Returns how many bytes it took out.
 
-    Its server goes on writing to the same file: it appends, so what it writes comes after the note.
+    Its server goes on writing to the same file: it appends, so what it writes comes after the note. What it writes in
+    this very moment may be lost, or come before the note.
     """
     try:
         size = log.stat().st_size
