@@ -21,6 +21,7 @@ from labs.process.processes import Keeper
 from labs.results import RunResult
 from labs.submission import Command, commands, packages
 from labs.usage import BadUsage
+from tests.clocks import Hurried
 from tests.commands import lab
 
 ROOT: Final = Path(__file__).parents[2]
@@ -190,31 +191,43 @@ def test_a_program_that_cannot_be_run_is_named(start: Callable[..., None], tmp_p
         start("./server")
 
 
+@pytest.fixture
+def hurry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """From when a file of a run has so many bytes, nothing that a server may still do is waited for."""
+
+    def hurry(name: str, size: int) -> None:
+        file = tmp_path / "run" / name
+        clock = Hurried(lambda: file.exists() and file.stat().st_size >= size, process_cluster.LISTEN_LIMIT / 5)
+        monkeypatch.setattr(process_cluster, "time", clock)
+
+    return hurry
+
+
 def test_a_program_that_never_listens_is_not_waited_for_for_ever(
-    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., None], hurry: Callable[[str, int], None]
 ) -> None:
-    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
-    with pytest.raises(NotInTime, match=r"(?s)waited 1 s for vs to listen.*net/vs/vs: there is none.*I think"):
+    hurry("logs/vs.log", len("--- 0.000 s: start as viewserver\nI think\n"))
+    with pytest.raises(NotInTime, match=r"(?s)waited 10 s for vs to listen.*net/vs/vs: there is none.*I think"):
         start("sh", "-c", "echo I think; exec sleep 60")
 
 
 def test_a_socket_file_that_makes_no_sense_is_shown(
-    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., None], hurry: Callable[[str, int], None]
 ) -> None:
-    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
+    hurry("net/vs/vs", len("localhost:80\n"))
     with pytest.raises(NotInTime, match=r"to hold 'host port', got 'localhost:80"):
         start("sh", "-c", 'mkdir -p "$2/$1"; echo localhost:80 > "$2/$1/$1"; exec sleep 60')
 
 
 def test_a_program_that_cannot_stop_writing_is_shown_in_short(
-    start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., None], hurry: Callable[[str, int], None]
 ) -> None:
-    monkeypatch.setattr(process_cluster, "LISTEN_LIMIT", 1.0)
-    with pytest.raises(NotInTime, match=r"(?s)waited 1 s for vs to listen.*water") as failure:
+    hurry("logs/vs.log", 2 * process_cluster.MAX_LINE)
+    with pytest.raises(NotInTime, match=r"(?s)waited 10 s for vs to listen.*water") as failure:
         start("sh", "-c", "while :; do printf 'water water water water'; done")
     told = str(failure.value).splitlines()
     assert max(map(len, told)) == len("    ") + process_cluster.MAX_LINE
-    # One line of water without end, or two and a note between them if the log outgrew its limit within the second.
+    # One line of water without end, or two and a note between them if the log outgrew its limit meanwhile.
     assert len(told) <= 6, told
 
 
