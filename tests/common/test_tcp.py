@@ -90,6 +90,11 @@ class World:
         while number not in self.gates:
             await asyncio.sleep(0.001)
 
+    async def crashed(self) -> None:
+        """Waits until a host has crashed."""
+        while not self.crashes:
+            await asyncio.sleep(0.001)
+
 
 Scenario = Callable[[World], Awaitable[None]]
 
@@ -231,6 +236,7 @@ def test_a_call_fails_when_its_time_has_run_out(play: Callable[[Scenario], None]
         a = world.host("a")
         world.link("a", "b")
         await fails(a.call("b", Wait(1), timeout=0.1), "no reply to Wait in time")
+        await world.reached(1)
         world.gates[1].set_result(None)
         assert await a.call("b", Double([1])) == Numbers([2]), "the late reply disturbs nobody"
 
@@ -261,6 +267,7 @@ def test_a_handlers_mistake_stops_the_server(play: Callable[[Scenario], None]) -
         a = world.host("a")
         world.link("a", "b")
         await fails(a.call("b", Break(), timeout=0.2))
+        await world.crashed()
         assert [type(crash) for crash in world.crashes] == [Crashed]
 
     play(scenario)
@@ -272,6 +279,7 @@ def test_a_reply_that_cannot_be_sent_is_the_handlers_mistake(play: Callable[[Sce
         await b.serve({Double: lambda request: object()})
         world.link("a", "b")
         await fails(a.call("b", Double([1]), timeout=0.2))
+        await world.crashed()
         assert [type(crash) for crash in world.crashes] == [TypeError]
 
     play(scenario)

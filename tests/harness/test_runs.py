@@ -1,6 +1,7 @@
 """Which folders of runs stay, and how the tests of a run take turns."""
 
 import fcntl
+import time
 from pathlib import Path
 from threading import Thread
 
@@ -8,7 +9,7 @@ from labs.runs import KEPT, MARKER, Run, Turns, prune
 
 A_WHILE = 0.2
 """Seconds in which nothing may happen."""
-SOON = 20.0
+SOON = 60.0
 
 
 def make_runs(folder: Path, count: int) -> list[Path]:
@@ -18,6 +19,19 @@ def make_runs(folder: Path, count: int) -> list[Path]:
         (run / "pbservice").mkdir(parents=True)
         (run / MARKER).touch()
     return made
+
+
+def until_waited_for(gate: Path) -> None:
+    """Waits until somebody holds the gate, who then waits to be alone."""
+    deadline = time.monotonic() + SOON
+    while time.monotonic() < deadline:
+        with gate.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+        time.sleep(0.001)
+    raise AssertionError("expected somebody at the gate")
 
 
 def test_the_newest_runs_stay(tmp_path: Path) -> None:
@@ -69,6 +83,7 @@ def test_turns_go_side_by_side_unless_one_is_alone(tmp_path: Path) -> None:
         order.append("both")
         one = Thread(target=take, args=("alone", True))
         one.start()
+        until_waited_for(tmp_path / ".gate")
         one.join(A_WHILE)
         assert order == ["both"], "expected the one who has to be alone to wait for the others"
         late = Thread(target=take, args=("late", False))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 
 import pytest
@@ -27,7 +28,7 @@ def watch(seconds: float) -> Watch:
 def test_a_loop_that_had_to_wait_complains() -> None:
     seen = watch(3 * MOST_LAG)
     assert seen.lag >= 2 * MOST_LAG
-    assert "had to wait 0." in seen.complaint()
+    assert re.search(r"had to wait \d+\.\d\d s", seen.complaint())
 
 
 def test_the_loop_s_own_work_is_no_waiting() -> None:
