@@ -14,10 +14,8 @@ import psutil
 import pytest
 
 from labs.usage import interruptible
+from tests.commands import LIMIT
 from tests.harness.marked import MARK, marked
-
-LIMIT = 30.0
-"""Seconds within which all has to be gone."""
 
 
 class LongRun:

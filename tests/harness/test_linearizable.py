@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +15,7 @@ from labs.cli import lab
 from labs.linearizability import Verdict
 from labs.running import KEPT_HISTORIES
 from labs.usage import BadUsage
+from tests import commands
 
 PUT = '{"client": "1", "op": "put", "key": "k", "value": "a", "call": 1, "return": 2}'
 STALE = '{"client": "2", "op": "get", "key": "k", "result": "", "call": 3, "return": 4}'
@@ -222,9 +221,7 @@ def test_a_run_keeps_the_histories_of_its_tests_in_both_worlds(tmp_path: Path) -
         "--out",
         str(tmp_path / "run"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "labs", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = commands.lab(*words, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     result = CliRunner().invoke(lab, ["recheck", str(tmp_path / "run"), "--json"], standalone_mode=False)
     assert status(result) == 0

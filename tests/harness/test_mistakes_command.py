@@ -14,9 +14,10 @@ import pytest
 
 from labs.mistakes import command
 from labs.usage import BadUsage
+from tests.commands import LIMIT
+from tests.harness.marked import is_alive
 
 ROOT: Final = Path(__file__).parents[2]
-LIMIT: Final = 60.0
 
 TABLE: Final = """
 from labs.mistakes import Edit, Mistake
@@ -161,7 +162,7 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Pat
     assert found["interrupted"]
     assert found["mistakes"][0]["caught"]
     deadline = time.monotonic() + LIMIT
-    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
+    while any(map(is_alive, processes)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -17,11 +17,10 @@ import pytest
 
 from labs.testing import Request
 from labs.watching import Plan, syntax_errors, watched, words
+from tests.commands import LIMIT
 from tests.harness.marked import MARK, marked
 
 ROOT: Final = Path(__file__).parents[2]
-LIMIT: Final = 60.0
-"""Seconds within which something has to be said, or gone."""
 WAITS: Final = "\n        if not self.acknowledged:\n            return\n"
 
 
