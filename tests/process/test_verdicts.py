@@ -9,6 +9,7 @@ from toy_lab.messages import Echo, Send
 from labs import running
 from labs.cluster import Cluster
 from labs.grading import Grade, Inconclusive
+from labs.process import cluster as process_cluster
 from labs.process.machine import Watch
 from labs.running import GradedItem, Recording, Report, Runner
 from labs.runs import Turns
@@ -46,6 +47,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(tmp_path, [])
     monkeypatch.setattr(running, "PAUSE", 0.0)
+    monkeypatch.setattr(process_cluster, "SNAPSHOT_WITHIN", 60.0)
     monkeypatch.setattr(
         Watch, "complaint", lambda _: "somebody else is busy" if bench.busy and bench.busy.pop(0) else ""
     )
