@@ -135,7 +135,7 @@ async def until_settled(cluster: Cluster, groups: Mapping[int, list[str]], withi
 
     async def is_settled(gid: int, name: str) -> bool:
         try:
-            said = await cluster.peek(name, GetShards(), timeout=1.0)
+            said = await cluster.peek(name, GetShards(), timeout=1.0 * cluster.patience)
         except CallFailed:
             return True
         follows = said.num == config.num or gid not in config.groups

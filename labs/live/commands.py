@@ -627,7 +627,8 @@ async def until_view_(words: Words) -> str:
 async def ping(words: Words) -> str:
     """Sends one Ping to the view service, and shows the view that it answers."""
     viewnum = words.number("VIEWNUM") if "VIEWNUM" in words.arguments else 0
-    return str(await words.session.cluster.call("vs", Ping(words["NAME"], viewnum), timeout=1.0))
+    cluster = words.session.cluster
+    return str(await cluster.call("vs", Ping(words["NAME"], viewnum), timeout=1.0 * cluster.patience))
 
 
 @command(
@@ -703,7 +704,7 @@ async def _instance_table(session: Session) -> list[str]:
 
     async def say(name: str, seq: int) -> str:
         try:
-            answer = await session.cluster.peek(name, Status(seq), timeout=1.0)
+            answer = await session.cluster.peek(name, Status(seq), timeout=1.0 * session.cluster.patience)
         except CallFailed:
             return "?"
         match answer:
@@ -763,7 +764,8 @@ async def done(words: Words) -> str:
 )
 async def submit(words: Words) -> str:
     """A replica is given an operation, and answers when it has applied it."""
-    place = await words.session.cluster.call(words.server(), Submit(words["OPERATION"]), timeout=5.0)
+    cluster = words.session.cluster
+    place = await cluster.call(words.server(), Submit(words["OPERATION"]), timeout=5.0 * cluster.patience)
     return f"it has place {place.index}"
 
 
@@ -777,10 +779,11 @@ async def submit(words: Words) -> str:
 )
 async def applied(words: Words) -> str:
     """Shows the list of each replica."""
+    cluster = words.session.cluster
     lines = []
     for name in words.session.servers:
         try:
-            said = await words.session.cluster.peek(name, GetApplied(), timeout=1.0)
+            said = await cluster.peek(name, GetApplied(), timeout=1.0 * cluster.patience)
             lines.append(f"{name}: {' '.join(said.operations[-SHOWN_HISTORY:]) or '(nothing)'}")
         except CallFailed:
             lines.append(f"{name}: does not answer")
@@ -931,11 +934,12 @@ async def wait(words: Words) -> str:
 async def until_answered(words: Words) -> str:
     """Waits until no clerk waits for an answer (streams not counted)."""
     session = words.session
+    within = ANSWERED_WITHIN * session.cluster.patience
     began = session.cluster.now()
     while session.pending:
-        if session.cluster.now() - began > ANSWERED_WITHIN:
+        if session.cluster.now() - began > within:
             raise NotInTime(
-                f"waited {ANSWERED_WITHIN:g} s for an answer to {', '.join(map(describe, session.pending.values()))}"
+                f"waited {within:g} s for an answer to {', '.join(map(describe, session.pending.values()))}"
             )
         await session.cluster.sleep(0.02)
     return "everything is answered"

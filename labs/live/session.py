@@ -25,7 +25,7 @@ from labs.traces.recorder import Recorder
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at all servers."""
 LOOK_WITHIN: Final = 0.5
-"""Seconds within which a server that is well says what it is."""
+"""Seconds within which a server that is well says what it is (times the session's patience, as of all waits)."""
 PATIENCE: Final = 1.0
 """Seconds that a command waits for an answer. Then the operation goes on by itself, and so does the user."""
 MASTERS_WITHIN: Final = 10.0
@@ -156,7 +156,7 @@ class Session:
         if (name, asked) in self._refused:
             return
         try:
-            seen.answers[asked] = await self.cluster.peek(name, question, LOOK_WITHIN)
+            seen.answers[asked] = await self.cluster.peek(name, question, LOOK_WITHIN * self.cluster.patience)
             seen.silent = False
         except CallRefused:
             self._refused.add((name, asked))
@@ -263,7 +263,7 @@ class Session:
         entry.operation = operation = next(each for each in history[place:] if each.client == clerk)
         self.pending[clerk] = operation
         task.add_done_callback(lambda _: self.pending.pop(clerk, None))
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=PATIENCE * self.cluster.patience)
         if task.done():
             task.result()
             entry.awaited = True
@@ -286,7 +286,7 @@ class Session:
         """Has the masters' clerk do something. Raises `CallFailed`."""
         if not self.shape.has_masters:
             raise BadCommand(f"{self.shape.suite.name} has no masters")
-        return await self.cluster.call(MASTER_CLERK, request, MASTERS_WITHIN)
+        return await self.cluster.call(MASTER_CLERK, request, MASTERS_WITHIN * self.cluster.patience)
 
     async def newest_config(self) -> Config:
         """Asks the masters."""

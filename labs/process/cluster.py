@@ -57,6 +57,8 @@ SNAPSHOT_WITHIN: Final = 1.0
 """Seconds within which a server gives a snapshot of itself, unless its loop does not turn."""
 TRACE_WITHIN: Final = 0.5
 """Seconds within which it then writes where it is."""
+END_WITHIN: Final = 1.0
+"""Seconds within which a server has ended whose connections have, if that is why."""
 
 
 class Server:
@@ -440,7 +442,7 @@ class ProcessCluster(Cluster):
             if client.closed and process is not None and not process.killed:
                 # The connection ends a moment before the process does. If that is why, say so.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.ended.wait(), 1.0)
+                    await asyncio.wait_for(process.ended.wait(), END_WITHIN * self.patience)
                 self.check()
             raise
 

@@ -17,7 +17,7 @@ import pytest
 
 from labs.live.teaching import EXPERIMENTS, Experiment
 from tests.harness.marked import MARK, marked
-from tests.live.sessions import NOTHING_LEFT, SOON, UP, answers, script, up
+from tests.live.sessions import NOTHING_LEFT, PATIENT, SOON, UP, Told, answers, script, up
 
 
 def test_a_primary_is_killed_and_a_client_notices_little(tmp_path: Path) -> None:
@@ -53,6 +53,7 @@ def test_held_requests_are_let_through_one_by_one(tmp_path: Path) -> None:
         "lab1",
         "hold pb-1 pb-2",
         "append a x",
+        "wait 0",
         "append a z",
         "held",
         "deliver pb-1 pb-2 1",
@@ -67,6 +68,9 @@ def test_held_requests_are_let_through_one_by_one(tmp_path: Path) -> None:
     said = answers(done)
     assert "no answer yet" in said["append a x"]
     assert said["append a z"].startswith("! ck-1 still waits for Append")
+    kept = (tmp_path / "run/pbservice/session.lab").read_text()
+    began = {line: float(at) for at, line in re.findall(r"^# ([\d.]+) s\n(.+)$", kept, re.MULTILINE)}
+    assert began["wait 0"] - began["append a x"] > 2.9, "it waits as long as its patience says"
 
 
 def test_a_minority_waits_and_the_network_shows_it(tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_a_server_that_ends_by_itself_is_told_of_and_can_be_restarted(tmp_path: 
         "    await host.serve({GetView: lambda _: View(0, '', ''), Ping: ping})\n"
         "ROLES = {'viewserver': viewserver}\n"
     )
-    lines = ("alive a", "wait 0.5", "status", "silence a", "restart vs", "ping a")
+    lines = ("alive a", Told("vs (viewserver) ended by itself"), "status", "silence a", "restart vs", "ping a")
     done = up(tmp_path, "viewservice", *lines, options=("--submission", "mine"))
     said = answers(done)
     assert "vs (viewserver) ended by itself" in done.stdout
@@ -167,10 +171,11 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.run = folder / "run"
         self.mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+        self._bytes = b""
         self.master, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (30, 120))
         self.process = subprocess.Popen(
-            [*UP, "pbservice", "--out", str(self.run)],
+            [*UP, "pbservice", "--out", str(self.run), *PATIENT],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -178,13 +183,20 @@ class Terminal:
             preexec_fn=lambda: os.login_tty(theirs),
         )
         os.close(theirs)
-        self.seen = ""
 
     def __enter__(self) -> Self:
-        self.until("pbservice>")
+        try:
+            self.until("pbservice>")
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it, however far it is."""
         self.process.kill()
         self.process.wait()
         if self.master >= 0:
@@ -194,9 +206,30 @@ class Terminal:
         """Keys are pressed."""
         os.write(self.master, text.encode())
 
+    @property
+    def seen(self) -> str:
+        """What was written on the screen until now."""
+        return _ESCAPES.sub("", self._bytes.decode(errors="replace"))
+
     def until(self, text: str) -> None:
         """Waits until this is on the screen."""
         self.wait_for(lambda: text in self.seen, text)
+
+    def until_typed(self, text: str) -> None:
+        """Waits until this is on the screen, at the cursor: there, only what is new is written unless one asks for all.
+
+        What is new may come in two parts, and the state of the servers in between.
+        """
+
+        def is_there() -> bool:
+            self.type("\x0c")  # Ctrl-L
+            return text in self.seen
+
+        self.wait_for(is_there, text)
+
+    def until_at_work(self) -> None:
+        """Waits until a command is carried out: only then does the terminal itself see to the keys."""
+        self.wait_for(lambda: bool(termios.tcgetattr(self.master)[3] & termios.ICANON), "a command to be carried out")
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Waits, and reads."""
@@ -205,7 +238,7 @@ class Terminal:
             assert time.monotonic() < deadline, f"expected {what!r}, got {self.seen[-500:]!r}"
             if self.master >= 0 and select.select([self.master], [], [], 0.05)[0]:
                 try:
-                    self.seen += _ESCAPES.sub("", os.read(self.master, 65536).decode(errors="replace"))
+                    self._bytes += os.read(self.master, 65536)
                 except OSError:  # the other side is closed
                     time.sleep(0.05)
 
@@ -223,7 +256,7 @@ def test_a_prompt_completes_and_remembers(tmp_path: Path) -> None:
         terminal.type("kill pb-\t1\r")
         terminal.until("pb-1 is dead")
         terminal.type("get k\t")
-        terminal.until("get key")
+        terminal.until_typed("get key")
         terminal.type("\r")
         terminal.until('"1"')
         terminal.type("\x04")  # Ctrl-D
@@ -235,7 +268,7 @@ def test_a_prompt_completes_and_remembers(tmp_path: Path) -> None:
 def test_keys_typed_while_a_command_is_carried_out_wait_for_the_next_prompt(tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
         terminal.type("wait 1\r")
-        time.sleep(0.3)
+        terminal.until_at_work()
         terminal.type("put key 1\r")
         terminal.type("\x04")
         terminal.until("done  (")
@@ -249,7 +282,7 @@ def test_however_it_ends_nothing_is_left(tmp_path: Path, how: str) -> None:
     with Terminal(tmp_path) as terminal:
         if how == "ctrl-c at work":
             terminal.type("wait 500\r")
-            time.sleep(0.3)
+            terminal.until_at_work()
         if how.startswith("ctrl-c"):
             terminal.type("\x03")
         elif how == "sigterm":
