@@ -337,8 +337,12 @@ class ProcessCluster(Cluster):
         process = self._servers[name].process
         if process is None or process.how is not None:
             return 0
-        root = psutil.Process(process.pid)
-        return sum(_memory(each) for each in [root, *root.children(recursive=True)])
+        try:
+            root = psutil.Process(process.pid)
+            family = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:  # it has ended by itself, in this moment
+            return 0
+        return sum(map(_memory, family))
 
     async def snapshot(self, name: str) -> Snapshot:
         if not self.running(name):
@@ -541,8 +545,9 @@ def _hard_link(source: Path, target: Path) -> None:
 
 def _memory(process: psutil.Process) -> int:
     try:
-        return int(process.memory_full_info().uss)
-    except psutil.AccessDenied:
-        return int(process.memory_info().rss)
+        try:
+            return int(process.memory_full_info().uss)
+        except psutil.AccessDenied:
+            return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0

@@ -140,7 +140,11 @@ def test_a_server_that_ends_while_nobody_calls_is_noticed(play: Play) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
         await cluster.start("adder", "a")
         daemon = await cluster.call("a", Leave())
-        os.kill(cluster.pid("a"), signal.SIGKILL)
+        process = psutil.Process(cluster.pid("a"))
+        process.kill()
+        process.wait(SOON)
+        assert cluster.running("a"), "it is heard of when the loop turns"
+        assert cluster.memory("a") == 0
         with pytest.raises(ServerStopped, match="ended by itself: signal SIGKILL"):
             await cluster.until(lambda: False, SOON, "the end of a")
         async with asyncio.timeout(SOON):  # `until` would raise what it has raised before
