@@ -297,6 +297,7 @@ def test_the_wheel_zooms_where_the_pointer_is_and_dragging_moves(opened: Open) -
     place = page.evaluate(at, box["width"] * 0.7)
     page.mouse.move(x, y)
     page.mouse.wheel(0, -600)
+    until(page, lambda: view(page) != before, "the picture to be zoomed")
     zoomed = view(page)
     assert zoomed[1] - zoomed[0] < (before[1] - before[0]) * 0.5
     assert page.evaluate(at, box["width"] * 0.7) == pytest.approx(place, rel=0.02)
@@ -406,6 +407,7 @@ def test_the_list_and_the_picture_go_together(opened: Open) -> None:
     page = opened(*made_up(COUNT * 3))
     page.evaluate("report.diagram.toFailure()")
     before = view(page)
+    until(page, lambda: not page.evaluate("report.diagram._syncing"), "the list to have followed the picture")
     page.locator(".events").evaluate("(list) => { list.scrollTop = 0; }")
     until(page, lambda: view(page)[0] < before[0] - 1e-9, "the picture to follow the list")
     row = page.locator(".events .row").nth(6)
