@@ -1,6 +1,7 @@
 """Grading on Dask: a real scheduler and worker processes, one of which dies in the middle."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,12 +24,17 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{port}"
-        self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
-        until(lambda: "Scheduler at" in self.said, "the scheduler to listen")
+        self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        try:
+            until(self._addresses, "the scheduler to listen")
+        except BaseException:
+            self.stop()
+            raise
+        self.address = self._addresses()[0]
+
+    def _addresses(self) -> list[str]:
+        """Where the scheduler listens, as it says itself."""
+        return re.findall(r"Scheduler at: +(tcp://127\.0\.0\.1:\d+)\n", self.said)
 
     @property
     def said(self) -> str:
@@ -92,7 +98,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     try:
         cluster.add_worker()
         cluster.add_worker()
-        until(lambda: cluster.said.count("Register worker") == 2, "both workers to be there")
+        until(lambda: cluster.said.count("Register worker") >= 2, "both workers to be there")
         yield cluster
     finally:
         cluster.stop()
