@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from labs.sandbox import layers
+from tests.commands import LIMIT
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent
@@ -101,7 +102,7 @@ def grade(workshop: Path) -> Grade:
             env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=LIMIT,
             check=False,
         )
         assert (place / "result.json").exists(), done.stdout + done.stderr

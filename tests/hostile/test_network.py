@@ -27,6 +27,9 @@ sys.path.insert(0, str(HERE))
 
 from rogue_lab.messages import Call, Dial, Hello, Redial, Tamper  # noqa: E402
 
+IMPATIENT: Final = 0.5
+"""For those who wait in vain for a server to listen: half of the usual time, in which it has long said its lie."""
+
 Play = Callable[[Callable[[ProcessCluster], Awaitable[None]]], None]
 
 
@@ -50,7 +53,7 @@ def play(keeper: Keeper) -> Iterator[Play]:
 
     def play(scenario: Callable[[ProcessCluster], Awaitable[None]]) -> None:
         async def main() -> None:
-            async with ProcessCluster("rogue_lab", keeper, folder=folder, patience=0.2) as cluster:
+            async with ProcessCluster("rogue_lab", keeper, folder=folder) as cluster:
                 await scenario(cluster)
 
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -174,6 +177,7 @@ def test_what_lies_in_the_way_of_a_link_harms_nobody_else(play: Play, what: str,
 )
 def test_lies_about_where_it_listens_are_found_out(play: Play, what: str, text: str, why: str) -> None:
     async def scenario(cluster: ProcessCluster) -> None:
+        cluster.patience = IMPATIENT
         with pytest.raises(NotInTime, match=why):
             await cluster.start("liar", "a", what=what, text=text)
 
@@ -185,6 +189,7 @@ def test_nobody_passes_for_somebody_else(play: Play) -> None:
 
     async def scenario(cluster: ProcessCluster) -> None:
         await cluster.start("rogue", "b")
+        cluster.patience = IMPATIENT
         with pytest.raises(NotInTime, match="does not listen at"):
             await cluster.start("liar", "a", what="lie", text=f"127.0.0.1 {port(cluster, 'b')}\n")
 

@@ -135,7 +135,7 @@ HARMLESS = {
     "share memory (System V)": _share_memory,
     "queue messages (System V)": _queue_messages,
     "leave a key with the kernel": _keep_a_key,
-    "listen on an abstract socket": lambda: _listen(_socket.AF_UNIX, _socket.SOCK_STREAM, b"\0lab-hostile-test"),
+    "listen on an abstract socket": lambda: _listen(_socket.AF_UNIX, _socket.SOCK_STREAM, f"\0lab-hostile-{_os.getpid()}"),
     "listen on a local socket": lambda: _listen(_socket.AF_UNIX, _socket.SOCK_STREAM, "local"),
     "receive datagrams": lambda: _listen(_socket.AF_INET, _socket.SOCK_DGRAM, ("127.0.0.1", 0)),
     "connect to another program": lambda: _connect(("127.0.0.1", OUTSIDE)),

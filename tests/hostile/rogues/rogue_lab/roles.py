@@ -4,10 +4,14 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import Final
 
 from common.host import CallFailed, CallRefused, Host
 from common.wire import encode_request
 from rogue_lab.messages import Call, Dial, Hello, Redial, Tamper
+
+PATIENCE: Final = 8.0
+"""Seconds for an answer that is allowed: less than the harness waits for ours. What is forbidden fails at once."""
 
 
 async def rogue(host: Host) -> None:
@@ -16,15 +20,15 @@ async def rogue(host: Host) -> None:
 
     async def handle_call(request: Call) -> str:
         try:
-            return await host.call(request.to, Hello(), timeout=2.0)
+            return await host.call(request.to, Hello(), timeout=PATIENCE)
         except (CallFailed, CallRefused) as error:
             return f"failed: {error}"
 
     def connect(request: Dial) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", request.port), timeout=None if request.blocking else 5.0)
+        return socket.create_connection(("127.0.0.1", request.port), timeout=None if request.blocking else PATIENCE)
 
     def say_hello(connection: socket.socket) -> str:
-        connection.settimeout(2.0)
+        connection.settimeout(PATIENCE)
         connection.sendall(encode_request(7, Hello()))
         return "answered" if connection.recv(1000) else "closed"
 
