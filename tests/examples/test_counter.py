@@ -14,6 +14,7 @@ from labs import handout
 from labs.collecting import graded_items
 from labs.results import RunResult
 from labs.suites import TUTORIAL
+from tests.commands import LIMIT
 
 ROOT: Final = Path(__file__).parents[2]
 TEXT: Final = (ROOT / "examples/counter/README.md").read_text()
@@ -31,7 +32,7 @@ def lab(tmp_path: Path) -> Lab:
             [sys.executable, "-m", "labs", "test", *map(str, words), "--json", file],
             cwd=tmp_path,
             capture_output=True,
-            timeout=120,
+            timeout=LIMIT,
             check=False,
         )
         return msgspec.json.decode(file.read_bytes(), type=RunResult)

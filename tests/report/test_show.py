@@ -16,6 +16,7 @@ from labs.benchmark.traces import made_up
 from labs.report.gathering import gather
 from labs.traces import events
 from labs.traces.events import Event, Unreadable
+from tests.commands import LIMIT
 
 ROOT: Final = Path(__file__).parents[2]
 MISTAKE: Final = "Gets do not ask the backup"
@@ -32,7 +33,7 @@ def lab(tmp_path: Path) -> Lab:
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "labs", *map(str, words)]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
         )
 
     return run
