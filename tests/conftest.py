@@ -1,5 +1,6 @@
 """What all tests need, however they were started."""
 
+import os
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -8,8 +9,10 @@ from hypothesis import HealthCheck, settings
 def pytest_configure() -> None:
     """Whoever runs the tests in the background, or under nohup, has them ignore signals that some of them send.
 
-    What they start would inherit that.
+    What they start would inherit that, and likewise the wish for colours where there is no terminal.
     """
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        os.environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
