@@ -167,11 +167,13 @@ def test_a_changed_submission_is_graded_anew_and_no_other(tmp_path: Path) -> Non
     for name in ("alice", "bob"):
         right(tmp_path / "class" / name)
     assert lab("grade", tmp_path / "class", "--out", tmp_path / "out", *quick).returncode == 0
+    began = events(tmp_path / "out", "began")
+    assert set(began) == {"alice", "bob"}
     (tmp_path / "class" / "bob" / "lab1_pbservice" / "roles.py").write_text("raise OSError('mine')")
     done = lab("grade", tmp_path / "class", "--out", tmp_path / "out", *quick)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert events(tmp_path / "out", "began").count("alice") == 1
-    assert events(tmp_path / "out", "began").count("bob") == 2
+    # Once more, or twice if it failed while the machine was too busy to tell.
+    assert set(events(tmp_path / "out", "began")[len(began) :]) == {"bob"}
     assert [each["points"] for each in results(tmp_path / "out").values()] == [2, 0]
 
 

@@ -45,6 +45,7 @@ def test_some_tests_of_one_student(graded: Path) -> None:
     mended(graded)
     untouched = [graded / "students" / "alice.html", graded / "gradescope" / "alice.json"]
     before = [file.stat().st_mtime_ns for file in untouched]
+    began = events(graded, "began")
     alice = results(graded)["alice"]
     done = lab("regrade", graded, "--student", "bob", "--only", "failed")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,7 +55,7 @@ def test_some_tests_of_one_student(graded: Path) -> None:
     bob = results(graded)["bob"]
     assert (bob["before"], bob["points"]) == (4, 6)
     assert [test["before"] for test in bob["tests"]] == [None, None, 0]  # only that one has run again
-    assert events(graded, "began") == ["alice", "bob", "bob"]
+    assert events(graded, "began") == [*began, "bob"]
     assert results(graded)["alice"] == alice
     assert [file.stat().st_mtime_ns for file in untouched] == before
     rows = list(csv.DictReader((graded / "grades.csv").read_text().splitlines()))
@@ -65,10 +66,11 @@ def test_some_tests_of_one_student(graded: Path) -> None:
 
 
 def test_what_there_is_none_of_is_not_run(graded: Path) -> None:
+    began = events(graded, "began")
     done = lab("regrade", graded, "--only", "inconclusive")
     assert done.returncode == 0
     assert "nothing to grade again" in done.stdout
-    assert events(graded, "began") == ["alice", "bob"]
+    assert events(graded, "began") == began
 
 
 @pytest.mark.parametrize(
