@@ -23,12 +23,29 @@ def right(folder: Path) -> Path:
 
 def wrong(folder: Path) -> Path:
     """One whose view service does not wait for the primary's acknowledgement."""
-    core = right(folder) / "lab1_pbservice" / "viewservice" / "core.py"
+    make_hasty(right(folder))
+    return folder
+
+
+def make_hasty(folder: Path) -> None:
+    """Has the view service of a right submission go on to the backup as soon as that one, alone, knows a new view.
+
+    No time has to pass for it, so it is noticed on a machine of any speed.
+    """
+    core = folder / "lab1_pbservice" / "viewservice" / "core.py"
     text = core.read_text()
     waits = "        if not self.acknowledged:\n            return\n"
-    assert text.count(waits) == 1, "expected the line that this mistake takes away"
-    core.write_text(text.replace(waits, ""))
-    return folder
+    assert text.count(waits) == 1, "expected the lines that this mistake is put in the place of"
+    core.write_text(
+        text.replace(
+            waits,
+            "        if not self.acknowledged:\n"
+            "            backup = self._servers.get(self.view.backup)\n"
+            "            if backup is not None and backup.viewnum == self.view.viewnum:\n"
+            '                self.view = View(self.view.viewnum + 1, self.view.backup, "")\n'
+            "            return\n",
+        )
+    )
 
 
 def broken(folder: Path) -> Path:

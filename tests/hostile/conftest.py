@@ -14,6 +14,7 @@ import pytest
 
 from labs.sandbox import layers
 from tests.commands import LIMIT
+from tests.grade.classes import make_hasty
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent
@@ -77,10 +78,7 @@ def make_submission(
         with (submission / "lab1_pbservice/roles.py").open("a") as roles:
             roles.write(f"\n{said}\n{(HERE / 'submissions' / f'{name}.py').read_text()}")
     if broken:
-        core = submission / "lab1_pbservice/viewservice/core.py"
-        waits = "        if not self.acknowledged:\n            return\n"
-        assert core.read_text().count(waits) == 1, "expected the line that this mistake takes away"
-        core.write_text(core.read_text().replace(waits, ""))
+        make_hasty(submission)
     return submission
 
 
