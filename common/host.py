@@ -17,6 +17,9 @@ R = TypeVar("R")
 CALL_TIMEOUT: Final = 2.0
 """Seconds that a call waits for its reply unless it says otherwise."""
 
+CLOCK_ERROR: Final = 1e-6
+"""Seconds by which two times may differ that are meant to be the same."""
+
 Handler = Callable[[Any], Any]
 """Takes a request, gives its reply: at once, or a coroutine or a future that will give it."""
 Handlers = Mapping[type[Request[Any]], Handler]
@@ -77,9 +80,18 @@ class Host(Protocol):
 
 
 async def every(host: Host, seconds: float, action: Callable[[], Awaitable[None] | None]) -> None:
-    """Does `action`, waits `seconds`, and so on for ever. Spawn it."""
+    """Does `action`, waits `seconds`, and so on for ever. Spawn it.
+
+    On a busy machine each wait takes too long by something. The next one is shorter by that, so that it does not add
+    up; by a whole wait at most, since who was held up for long has nothing to catch up with.
+    """
+    late = 0.0
     while True:
         outcome = action()
         if outcome is not None:
             await outcome
-        await host.sleep(seconds)
+        began, wait = host.now(), seconds - late
+        await host.sleep(wait)
+        late = min(host.now() - began - wait, seconds)
+        if abs(late) < CLOCK_ERROR:
+            late = 0.0

@@ -33,6 +33,9 @@ class Players:
         self.viewserver = viewserver
         self.longest_gap = 0.0
         """The longest time for which a server meant to be alive may have seemed silent."""
+        self.waits = 0
+        self.late = 0.0
+        """How many times the test has waited, and seconds by which these waits were too long, in sum."""
         self.views: list[View] = []
         """Each view that was seen, in the order in which they came."""
         self._sent: dict[str, float] = {}
@@ -58,6 +61,13 @@ class Players:
             self.views.append(view)
         return view
 
+    async def wait(self, seconds: float) -> None:
+        """Waits, and notes how late the machine lets one go on."""
+        began = self.cluster.now()
+        await self.cluster.sleep(seconds)
+        self.waits += 1
+        self.late += self.cluster.now() - began - seconds
+
     def silence(self, *names: str) -> None:
         """These servers have died: they ping no more, and if they come back, then knowing nothing."""
         for name in names:
@@ -75,7 +85,7 @@ class Players:
             view = await self.view()
             if until is not None and until(view):
                 break
-            await self.cluster.sleep(PING_INTERVAL)
+            await self.wait(PING_INTERVAL)
         return view
 
     async def reach(self, numbers: Mapping[str, int], primary: str, backup: str) -> View:
@@ -111,6 +121,9 @@ async def play(cluster: Cluster, scenario: Scenario, exact: bool = False) -> Non
         try:
             await scenario(players)
             return
+        except Inconclusive:
+            if attempt == ATTEMPTS:
+                raise
         except AssertionError as failure:
             gap = players.longest_gap
             if attempt == ATTEMPTS and gap > LONGEST_GAP:
@@ -319,13 +332,18 @@ async def test_one_tick_is_enough(cluster: Cluster) -> None:
     await play(cluster, scenario, exact=True)
 
 
+WAITS: Final = 4 * (DEAD_PINGS + 1)
+"""So many times a view server may have waited until it notices a death: it looks up to four times an interval."""
+
+
 @graded(part="A+", points=1, within=30.0)
 async def test_death_after_five_intervals(cluster: Cluster) -> None:
     """A silent server is dead after five intervals, no earlier and no later.
 
     Measures the time from the last Ping of the primary to the view without it. It has to lie between 0.4 s (a tick
-    that comes at once counts as a whole interval) and 0.6 s (one interval until somebody looks). Catches: deaths
-    noticed after three intervals, or after eight.
+    that comes at once counts as a whole interval) and 0.6 s (one interval until somebody looks). On a busy machine each
+    wait of the view server may take too long, as the test's own do, and then it cannot be told. Catches: deaths noticed
+    after three intervals, or after eight.
     """
     earliest, latest = (DEAD_PINGS - 1) * PING_INTERVAL, (DEAD_PINGS + 1) * PING_INTERVAL + PING_INTERVAL / 2
 
@@ -342,15 +360,19 @@ async def test_death_after_five_intervals(cluster: Cluster) -> None:
             previously_asked, asked = asked, cluster.now()
             if (await players.view()).viewnum != before.viewnum:
                 break
-            await cluster.sleep(PING_INTERVAL / 10)
+            await players.wait(PING_INTERVAL / 10)
         # The death was noticed between the last look that saw the old view and the first that saw the new one.
         at_most, at_least = cluster.now() - last_sent, previously_asked - last_arrived
         if at_most < earliest:
             raise AssertionError(f"ck1 was dead {at_most:.3f} s after its last Ping, expected {earliest:.2f} s or more")
         if at_least > latest:
-            raise AssertionError(
-                f"ck1 was not dead {at_least:.3f} s after its last Ping, expected it by {latest:.2f} s"
-            )
+            what = f"ck1 was not dead {at_least:.3f} s after its last Ping, expected it by {latest:.2f} s"
+            late = players.late / players.waits
+            if at_least <= latest + WAITS * late:
+                raise Inconclusive(
+                    f"{what}; but the test's own waits were {late:.3f} s too long each, as may be the view server's"
+                )
+            raise AssertionError(what)
 
     await play(cluster, scenario, exact=True)
 
