@@ -131,6 +131,33 @@ def test_held_requests_are_delivered_and_dropped_one_by_one(panel: Page) -> None
     expect(panel.locator(".held")).to_have_count(0)
 
 
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_a_button_that_is_being_pressed_stays_though_the_picture_changes(panel: Page, by: str) -> None:
+    select_link(panel, "pb-4", "vs")
+    panel.get_by_role("button", name="Hold", exact=True).click()
+    held = panel.locator(".held li")
+    badge = panel.locator('[data-link="pb-4 vs"] .mark')
+    expect(held.first).to_contain_text("Ping(")
+    button = held.first.get_by_role("button", name="Drop")
+    button.hover()
+    button.focus()
+    if by == "mouse":
+        panel.mouse.down()
+    else:
+        panel.keyboard.down("Space")
+    before = badge.text_content()
+    until(panel, lambda: badge.text_content() != before, "another Ping to be held")
+    number = held.first.locator("code").inner_text().split(":")[0]
+    if by == "mouse":
+        panel.mouse.up()
+    else:
+        panel.keyboard.up("Space")
+    expect(panel.locator(".transcript li").last).to_contain_text(f"> drop pb-4 vs {number}")
+    expect(panel.locator(".held code", has_text=re.compile(f"^{number}: "))).to_have_count(0)
+    panel.get_by_role("button", name="Release all").click()
+    expect(panel.locator(".held")).to_have_count(0)
+
+
 def test_an_operation_is_answered(panel: Page) -> None:
     panel.get_by_label("command", exact=True).first.select_option(label="put")
     panel.get_by_label("key", exact=True).fill("a b")

@@ -19,9 +19,27 @@ export class About {
     this.select = select;
     this.what = null;
     this.shown = "";
+    /** A button that is being pressed must not be made anew before it is let go: it would not have been clicked. */
+    this.pressed = false;
+    this.newer = null;
+    const press = () => { this.pressed = true; };
+    const letGo = () => setTimeout(() => this._letGo());  // the click comes first
+    element.addEventListener("pointerdown", press);
+    element.addEventListener("keydown", (event) => { if (event.key === " ") press(); });
+    for (const ending of ["pointerup", "pointercancel", "keyup", "blur"]) window.addEventListener(ending, letGo);
+  }
+
+  _letGo() {
+    const newer = this.newer;
+    [this.pressed, this.newer] = [false, null];
+    if (newer) this.show(...newer);
   }
 
   show(picture, what) {
+    if (this.pressed) {
+      this.newer = [picture, what];
+      return;
+    }
     const shown = JSON.stringify(what?.server ? this._serverData(picture, what.server) : what?.link ? this._find(picture, what.link) && {...this._find(picture, what.link), requests: 0} : null);
     if (JSON.stringify(what) === JSON.stringify(this.what) && shown === this.shown) {
       this._count(picture, what);
