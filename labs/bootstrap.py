@@ -62,10 +62,7 @@ def _make(root: Path, folder: Path) -> None:
     named = [word for file in files for word in ("--requirement", str(file))]
     subprocess.run([*pip, *named], check=True)
     _say("installing this checkout")
-    # "compat": a plain line in a .pth file. What is written otherwise, a module that knows where each package lies,
-    # is imported whenever Python starts, and takes longer than Python does.
-    path = ["--config-settings", "editable_mode=compat"]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", *path, "--editable", str(root)], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(root)], check=True)
     _say(f"ready after {time.monotonic() - started:.0f} s")
 
 
