@@ -345,7 +345,7 @@ def debug(**options: object) -> int:
 
 @lab.command()
 @click.option("-n", "workers", type=click.IntRange(min=0), default=4, show_default=True, help="Tests at once.")
-@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds for each graded test.")
+@click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Seeds for each graded test.")
 def check(workers: int, seeds: int) -> int:
     """Check the project itself: lint, format, types, unit tests, graded tests in both worlds."""
     from labs import checking

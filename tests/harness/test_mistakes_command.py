@@ -25,9 +25,9 @@ from labs.mistakes import Edit, Mistake
 CORE = "viewservice/core.py"
 GOOD = Mistake(
     "VS10",
-    "dead after eight intervals",
+    "dead after twenty intervals",
     "Clerks wait <long>.",
-    (Edit(CORE, "DEAD_TICKS = DEAD_PINGS * TICKS_PER_PING", "DEAD_TICKS = 8 * TICKS_PER_PING"),),
+    (Edit(CORE, "DEAD_TICKS = DEAD_PINGS * TICKS_PER_PING", "DEAD_TICKS = 20 * TICKS_PER_PING"),),
     ("test_death_after_five_intervals",),
 )
 HARMLESS = Mistake(
@@ -92,7 +92,7 @@ def test_what_is_noticed_is_shown_and_written(tmp_path: Path) -> None:
     (test,) = mistake.pop("worlds")["sim"]["tests"]
     assert (test["runs"], test["caught"]) == (10, 10)  # more seeds would tell nothing
     assert mistake == {
-        "name": "dead after eight intervals",
+        "name": "dead after twenty intervals",
         "lab": "lab1",
         "suite": "viewservice",
         "kind": "VS10",
@@ -108,7 +108,7 @@ def test_what_is_noticed_is_shown_and_written(tmp_path: Path) -> None:
     assert (reference["test"], reference["runs"], reference["failed"]) == ("test_death_after_five_intervals", 20, 0)
     assert "death_after_five_intervals" in page.read_text()
     assert "Clerks wait &lt;long&gt;." in page.read_text()
-    assert "| **dead after eight intervals**. Clerks wait <long>. | VS10 | never |" in markdown.read_text()
+    assert "| **dead after twenty intervals**. Clerks wait <long>. | VS10 | never |" in markdown.read_text()
     assert "* **VS14**, Pings are handled without a lock: nobody interrupts them." in markdown.read_text()
 
 
@@ -156,7 +156,7 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Pat
         said, errors = run.communicate(timeout=LIMIT)
     assert run.returncode == 130, errors
     assert not errors
-    assert "dead after eight intervals: test_death_after_five_intervals 10 of 10" in first
+    assert "dead after twenty intervals: test_death_after_five_intervals 10 of 10" in first
     assert "interrupted: what was measured before is what you see" in said
     found = json.loads(file.read_text())
     assert found["interrupted"]

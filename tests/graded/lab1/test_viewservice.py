@@ -332,8 +332,8 @@ async def test_one_tick_is_enough(cluster: Cluster) -> None:
     await play(cluster, scenario, exact=True)
 
 
-WAITS: Final = 4 * (DEAD_PINGS + 1)
-"""So many times a view server may have waited until it notices a death: it looks up to four times an interval."""
+WAITS: Final = 2 * (DEAD_PINGS + 1)
+"""So many times a view server may have waited until it notices a death: twice an interval, if it looks so often."""
 
 
 @graded(part="A+", points=1, within=30.0)
