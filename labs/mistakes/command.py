@@ -211,8 +211,9 @@ class Measurement:
                 self._console.print(f"the reference failed {tally.test} with seed {tally.first}: {tally.said}")
             return
         caught = ", ".join(f"{tally.test} {tally.caught} of {tally.runs}" for tally in tallies if tally.caught)
+        none = "not noticed" if any(tally.runs for tally in tallies) else "every run was inconclusive"
         self._console.print(
-            f"{subject.lab} {subject.mistake.name}: {subject.error or caught or 'not noticed'}",
+            f"{subject.lab} {subject.mistake.name}: {subject.error or caught or none}",
             soft_wrap=True,
             markup=False,
             highlight=False,

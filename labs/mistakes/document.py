@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from labs.mistakes import Kind, Mistake, odds
-from labs.mistakes.results import Matrix, MistakeResult
+from labs.mistakes.results import Matrix, MistakeResult, WorldResult
 from labs.suites import SUITES
 
 HEAD: Final = """\
@@ -79,13 +79,18 @@ def _table(came: Matrix, mistakes: Iterable[MistakeResult]) -> str:
             f"{world.seconds:.1f}" if world.caught else "",
         ]
         if process:
-            real = each.worlds.get("process")
-            cells.append(
-                "" if real is None else f"{100 * real.rate:.0f} %, {real.seconds:.1f} s" if real.caught else "no"
-            )
+            cells.append(_in_processes(each.worlds.get("process")))
         rows.append(f"| {' | '.join(cells)} |")
     right = {"rate", "seconds"}
     return f"| {' | '.join(heads)} |\n|{'|'.join('--:' if head in right else '---' for head in heads)}|\n{_lines(rows)}"
+
+
+def _in_processes(came: WorldResult | None) -> str:
+    if came is None:
+        return ""
+    if not came.tests:
+        return "unknown: the machine was too busy"
+    return f"{100 * came.rate:.0f} %, {came.seconds:.1f} s" if came.caught else "no"
 
 
 def _left_out(kinds: Mapping[str, Kind], mistakes: Iterable[Mistake]) -> str:

@@ -59,6 +59,11 @@ class MistakeResult(msgspec.Struct):
     """Why it could not be made, if so."""
     worlds: dict[World, WorldResult]
 
+    @property
+    def was_measured(self) -> bool:
+        """Whether any run could tell anything: none can on a machine that is too busy."""
+        return any(world.tests for world in self.worlds.values())
+
 
 class ReferenceResult(msgspec.Struct):
     """How the reference fared with one of the tests. It must never fail."""
@@ -126,7 +131,8 @@ def matrix(subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: 
             entry.caught, entry.by, entry.rate, entry.seconds = world.caught, world.by, world.rate, world.seconds
         entry.worlds[subject.world] = world
         entry.sure = entry.sure and not entry.error and _is_sure(subject.world, world)
-    came.mistakes = [entry for entry in came.mistakes if entry.error or any(w.tests for w in entry.worlds.values())]
+    if interrupted:
+        came.mistakes = [entry for entry in came.mistakes if entry.error or entry.was_measured]
     return came
 
 

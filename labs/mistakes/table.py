@@ -39,7 +39,8 @@ def _table(suite: str, world: World, mistakes: list[MistakeResult]) -> Table:
             continue
         tests = Text("\n").join(_test(each) for each in came.tests if each.named or each.caught)
         cells: list[RenderableType] = [mistake.name, mistake.kind, mistake.in_2015, tests]
-        cells.append(Text(_percent(came.rate) if came.caught else "never", _colour(came.rate)))
+        rate = _percent(came.rate) if came.caught else "never" if came.tests else "unknown"
+        cells.append(Text(rate, _colour(came.rate)))
         cells.append(f"{came.seconds:.1f}" if came.caught else "")
         if world == "sim":
             low = came.probability <= odds.SURE
@@ -67,6 +68,12 @@ def _remarks(came: Matrix) -> Iterator[Text]:
     for each in came.mistakes:
         if each.error:
             yield Text(f"{each.lab}: the mistake {each.name!r} could not be made: {each.error}", "red")
+        elif not each.was_measured:
+            yield Text(
+                f"{each.lab}: nobody knows whether the mistake {each.name!r} is noticed: each run was inconclusive,"
+                " for the machine was too busy. Measure it again when less else runs, or more often (--repeat)",
+                "red",
+            )
         elif not each.sure:
             yield Text(f"{each.lab}: the mistake {each.name!r} is not noticed reliably: {each.why}", "red")
     for test in came.reference:

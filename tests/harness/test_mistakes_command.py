@@ -6,13 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 import pytest
+from rich.console import Console
 
-from labs.mistakes import command
+from labs.mistakes import Edit, Mistake, command
+from labs.mistakes.document import document
+from labs.mistakes.measuring import Subject, Tally
+from labs.mistakes.results import matrix
+from labs.mistakes.table import tables as tables_of
 from labs.usage import BadUsage
 from tests.commands import LIMIT
 from tests.harness.marked import is_alive
@@ -119,6 +125,23 @@ def test_what_is_not_noticed_fails(tmp_path: Path) -> None:
     assert [mistake["caught"] for mistake in found["mistakes"]] == [True, False]
     (test,) = found["mistakes"][1]["worlds"]["sim"]["tests"]
     assert test["runs"] == 15
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_mistake_of_which_every_run_was_inconclusive_is_told(interrupted: bool) -> None:
+    test = "test_death_after_five_intervals"
+    mistake = Mistake("VS10", "dead late", "Clerks wait.", (Edit("viewservice/core.py", "", ""),), (test,))
+    tally = Tally(test, "viewservice", named=True)
+    tally.note(1, "inconclusive", 2.0, "the machine was too busy")
+    subject = Subject("lab1", "lab1_pbservice", mistake, "process", 1, {test: tally})
+    came = matrix([subject], {}, interrupted)
+    with StringIO() as shown:
+        Console(file=shown, width=200).print(*tables_of(came))
+        said = shown.getvalue()
+    assert ("nobody knows whether the mistake 'dead late' is noticed" in said) == (not interrupted)
+    assert [each.name for each in came.mistakes] == ([] if interrupted else ["dead late"])
+    assert came.is_good == interrupted  # of what was not reached nothing is said
+    assert ("unknown: the machine was too busy" in document(came, {}, {"lab1": [mistake]})) == (not interrupted)
 
 
 def test_a_mistake_that_cannot_be_made_is_named_and_the_others_go_on(tmp_path: Path) -> None:
