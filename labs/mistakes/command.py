@@ -24,7 +24,7 @@ from labs.mistakes import Kind, Mistake, load_all, load_kinds, measuring, odds
 from labs.mistakes.document import document
 from labs.mistakes.measuring import Job, Subject, Tally
 from labs.mistakes.page import page
-from labs.mistakes.results import Matrix, matrix
+from labs.mistakes.results import VERSION, Matrix, matrix
 from labs.mistakes.table import tables
 from labs.places import is_checkout, root
 from labs.process import leftovers
@@ -53,6 +53,8 @@ class Request:
     json: Path | None = None
     html: Path | None = None
     markdown: Path | None = None
+    add: Path | None = None
+    """What an earlier run wrote as JSON: told together with what this one measures, which replaces the same."""
 
 
 def run(request: Request) -> int:
@@ -61,6 +63,7 @@ def run(request: Request) -> int:
         raise BadUsage("lab mistakes needs a checkout of the project: the tables of mistakes are not installed")
     _check_outputs(request)
     folder = request.folder or root() / "tests" / "mistakes"
+    earlier = _read(request.add) if request.add else None
     chosen = choose(folder, request.targets)
     worlds: tuple[World, ...] = ("sim", "process") if request.world == "both" else (_world(request.world),)
     console = Terminal(width=None if sys.stdout.isatty() else WIDTH)
@@ -81,7 +84,7 @@ def run(request: Request) -> int:
         except KeyboardInterrupt:
             interrupted = True
     kinds = load_kinds(folder)
-    came = matrix(found, kinds, interrupted)
+    came = matrix(found, kinds, interrupted, earlier)
     for table in tables(came):
         console.print(table)
     _write(request, came, kinds, chosen)
@@ -125,6 +128,18 @@ def _check_outputs(request: Request) -> None:
     for file in filter(None, (request.json, request.html, request.markdown)):
         if not file.absolute().parent.is_dir():
             raise BadUsage(f"expected a folder to write {file} into, but there is no {file.absolute().parent}")
+
+
+def _read(file: Path) -> Matrix:
+    try:
+        earlier = msgspec.json.decode(file.read_bytes(), type=Matrix)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadUsage(f"expected what `lab mistakes --json` writes in {file}: {error}") from None
+    if earlier.version != VERSION:
+        raise BadUsage(
+            f"expected version {VERSION} of what `lab mistakes --json` writes in {file}, got {earlier.version}"
+        )
+    return earlier
 
 
 def _write(request: Request, came: Matrix, kinds: dict[str, Kind], chosen: dict[str, list[Mistake]]) -> None:

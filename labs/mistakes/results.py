@@ -1,12 +1,18 @@
-"""What came of all mistakes: the object that `lab mistakes --json` writes."""
+"""What came of all mistakes: the object that `lab mistakes --json` writes, and `--add` reads."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
-from labs.mistakes import Caught, Kind, odds
+from labs.mistakes import Caught, Kind, Mistake, odds
 from labs.mistakes.measuring import Subject, Tally
 from labs.running import World
+
+VERSION: Final = 1
+"""Of the shape of this object."""
+WORLDS: Final[tuple[World, ...]] = ("sim", "process")
+"""In the order in which they are told."""
 
 
 class TestResult(msgspec.Struct):
@@ -41,7 +47,7 @@ class WorldResult(msgspec.Struct):
 
 
 class MistakeResult(msgspec.Struct):
-    """How one mistake fared. What stands beside `worlds` is that of its first world."""
+    """How one mistake fared. What stands beside `worlds` is that of the simulation, if it was asked."""
 
     name: str
     lab: str
@@ -54,7 +60,7 @@ class MistakeResult(msgspec.Struct):
     rate: float
     seconds: float
     sure: bool
-    """Whether it was noticed in each world, and in the simulation so often that 200 seeds show it almost certainly."""
+    """Whether 200 seeds of the simulation show it almost certainly. If only real processes ran: whether they did."""
     error: str
     """Why it could not be made, if so."""
     worlds: dict[World, WorldResult]
@@ -84,60 +90,70 @@ class Matrix(msgspec.Struct):
     reference: list[ReferenceResult]
     worlds: list[World]
     interrupted: bool
-    version: int = 1
+    version: int = VERSION
 
     @property
     def is_good(self) -> bool:
-        """Every mistake was noticed, as surely as can be asked, and the reference never failed."""
+        """Every mistake is noticed, as surely as can be asked, and the reference never failed."""
         return all(each.sure for each in self.mistakes) and not any(each.failed for each in self.reference)
 
 
-def matrix(subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: bool) -> Matrix:
-    """What came of these, as far as it was measured."""
-    came = Matrix([], [], [], interrupted)
-    known: dict[tuple[str, str, str], MistakeResult] = {}
+def matrix(
+    subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: bool, earlier: Matrix | None = None
+) -> Matrix:
+    """What came of these, as far as it was measured, and of those that were measured earlier."""
+    came = earlier or Matrix([], [], [], False)
+    came.interrupted = came.interrupted or interrupted
+    known = {(entry.lab, entry.suite, entry.name): entry for entry in came.mistakes}
+    reference = {(each.lab, each.suite, each.test, each.world): each for each in came.reference}
     for subject in subjects:
-        if subject.world not in came.worlds:
-            came.worlds.append(subject.world)
         tallies = [tally for tally in subject.tallies.values() if tally.runs]
         if subject.mistake is None:
-            came.reference += [
-                ReferenceResult(each.test, each.suite, subject.lab, subject.world, each.runs, each.caught, each.said)
-                for each in tallies
-            ]
-            continue
-        mistake = subject.mistake
-        entry = known.get((subject.lab, mistake.suite, mistake.name))
-        if entry is None:
-            kind = kinds.get(mistake.student_bug)
-            entry = known[subject.lab, mistake.suite, mistake.name] = MistakeResult(
-                mistake.name,
-                subject.lab,
-                mistake.suite,
-                mistake.student_bug,
-                kind.in_2015 if kind else "",
-                mistake.why,
-                caught=False,
-                by=[],
-                rate=0.0,
-                seconds=0.0,
-                sure=True,
-                error=subject.error,
-                worlds={},
+            for each in tallies:
+                reference[subject.lab, each.suite, each.test, subject.world] = ReferenceResult(
+                    each.test, each.suite, subject.lab, subject.world, each.runs, each.caught, each.said
+                )
+        elif tallies or subject.error or not interrupted:  # else it was not its turn yet
+            mistake = subject.mistake
+            entry = known.setdefault(
+                (subject.lab, mistake.suite, mistake.name), _unmeasured(subject.lab, mistake, kinds)
             )
-            came.mistakes.append(entry)
-        world = _world_result(tallies)
-        if not entry.worlds:
-            entry.caught, entry.by, entry.rate, entry.seconds = world.caught, world.by, world.rate, world.seconds
-        entry.worlds[subject.world] = world
-        entry.sure = entry.sure and not entry.error and _is_sure(subject.world, world)
-    if interrupted:
-        came.mistakes = [entry for entry in came.mistakes if entry.error or entry.was_measured]
+            entry.error = subject.error
+            entry.worlds[subject.world] = _world_result(tallies)
+    came.mistakes = list(known.values())
+    came.reference = list(reference.values())
+    came.worlds = [world for world in WORLDS if any(world in entry.worlds for entry in came.mistakes)]
+    for entry in came.mistakes:
+        _sum_up(entry)
     return came
 
 
-def _is_sure(world: World, result: WorldResult) -> bool:
-    return result.probability > odds.SURE if world == "sim" else result.caught
+def _unmeasured(lab: str, mistake: Mistake, kinds: Mapping[str, Kind]) -> MistakeResult:
+    kind = kinds.get(mistake.student_bug)
+    return MistakeResult(
+        mistake.name,
+        lab,
+        mistake.suite,
+        mistake.student_bug,
+        kind.in_2015 if kind else "",
+        mistake.why,
+        caught=False,
+        by=[],
+        rate=0.0,
+        seconds=0.0,
+        sure=False,
+        error="",
+        worlds={},
+    )
+
+
+def _sum_up(entry: MistakeResult) -> None:
+    """Fills in what follows from its worlds."""
+    entry.worlds = {world: entry.worlds[world] for world in WORLDS if world in entry.worlds}
+    first, result = next(iter(entry.worlds.items()))
+    entry.caught, entry.by, entry.rate, entry.seconds = result.caught, result.by, result.rate, result.seconds
+    enough = result.probability > odds.SURE if first == "sim" else result.caught
+    entry.sure = enough and not entry.error
 
 
 def _world_result(tallies: list[Tally]) -> WorldResult:

@@ -17,8 +17,9 @@ SHOWN: list[tuple[float, str]] = [(0.9, "green"), (0.3, "cyan"), (0.0, "yellow")
 def tables(came: Matrix) -> Iterator[RenderableType]:
     """All that there is to see, from the mistakes of each suite to the summary."""
     for world in came.worlds:
-        for suite in dict.fromkeys(each.suite for each in came.mistakes):
-            yield _table(suite, world, [each for each in came.mistakes if each.suite == suite])
+        here = [each for each in came.mistakes if world in each.worlds]
+        for suite in dict.fromkeys(each.suite for each in here):
+            yield _table(suite, world, [each for each in here if each.suite == suite])
     yield from _remarks(came)
     yield _summary(came)
 
@@ -34,9 +35,7 @@ def _table(suite: str, world: World, mistakes: list[MistakeResult]) -> Table:
     if world == "sim":
         table.add_column(f"{odds.SEEDS} seeds", justify="right")
     for mistake in mistakes:
-        came = mistake.worlds.get(world)
-        if came is None:
-            continue
+        came = mistake.worlds[world]
         tests = Text("\n").join(_test(each) for each in came.tests if each.named or each.caught)
         cells: list[RenderableType] = [mistake.name, mistake.kind, mistake.in_2015, tests]
         rate = _percent(came.rate) if came.caught else "never" if came.tests else "unknown"
@@ -87,8 +86,10 @@ def _summary(came: Matrix) -> Text:
     failed = sum(test.failed for test in came.reference)
     runs = sum(test.runs for test in came.reference)
     missed = sum(each.sure and each.in_2015 in ("sometimes", "never") for each in came.mistakes)
+    real = sum("process" in each.worlds and each.worlds["process"].caught for each in came.mistakes)
     return Text.assemble(
         (f"{sure} of {len(came.mistakes)} mistakes noticed", "green" if sure == len(came.mistakes) else "red"),
         f", {missed} of them of a kind that the suites of 2015 let through; ",
+        f"{real} in real processes, too; " if len(came.worlds) > 1 else "",
         (f"the reference failed in {failed} of {runs} runs", "red" if failed else "green"),
     )

@@ -36,6 +36,19 @@ GOOD = Mistake(
     (Edit(CORE, "DEAD_TICKS = DEAD_PINGS * TICKS_PER_PING", "DEAD_TICKS = 20 * TICKS_PER_PING"),),
     ("test_death_after_five_intervals",),
 )
+OTHER = Mistake(
+    "VS12",
+    "the idle live for ever",
+    "",
+    (
+        Edit(
+            CORE,
+            "if server.silent_ticks >= DEAD_TICKS:",
+            "if server.silent_ticks >= DEAD_TICKS and name == self.view.primary:",
+        ),
+    ),
+    ("test_dead_idle_server_is_not_recruited",),
+)
 HARMLESS = Mistake(
     "",
     "nothing is wrong",
@@ -166,6 +179,40 @@ def test_real_processes_and_all_tests(tmp_path: Path) -> None:
         assert {test["suite"] for test in world["tests"]} == {"viewservice"}
 
 
+def test_what_was_measured_earlier_is_added(tmp_path: Path) -> None:
+    there = tables(tmp_path, "GOOD", "OTHER", "HARMLESS")
+    earlier, markdown = tmp_path / "earlier.json", tmp_path / "page.md"
+    status, _, simulated = measure(tmp_path, "--tables", there, "--seeds", "20", "dead", "for ever")
+    assert status == 0
+    (tmp_path / "mistakes.json").rename(earlier)
+    words = ["--tables", there, "--world", "process", "dead after", "nothing", "--add", earlier, "--markdown", markdown]
+    status, said, found = measure(tmp_path, *words)
+    assert status == 1
+    assert "the mistake 'nothing is wrong' is not noticed reliably" in said
+    assert (
+        "2 of 3 mistakes noticed, 1 of them of a kind that the suites of 2015 let through; 1 in real processes" in said
+    )
+    names = ["dead after twenty intervals", "the idle live for ever", "nothing is wrong"]
+    assert [each["name"] for each in found["mistakes"]] == names
+    assert [list(each["worlds"]) for each in found["mistakes"]] == [["sim", "process"], ["sim"], ["process"]]
+    for before, after in zip(simulated["mistakes"], found["mistakes"], strict=False):
+        assert after["worlds"]["sim"] == before["worlds"]["sim"]
+        assert (after["seconds"], after["by"], after["sure"]) == (before["seconds"], before["by"], True)
+    assert [each["world"] for each in found["reference"]].count("sim") == len(simulated["reference"])
+    page = markdown.read_text()
+    assert "In the simulation 2 of 2 mistakes were noticed. The reference failed in 0 of 40 runs" in page
+    assert "In real processes 1 of 2 mistakes were noticed. The reference failed in 0 of 2 runs" in page
+
+
+def test_a_later_measurement_replaces_the_earlier_one(tmp_path: Path) -> None:
+    there, earlier = tables(tmp_path, "GOOD"), tmp_path / "earlier.json"
+    measure(tmp_path, "--tables", there, "--seeds", "3")
+    (tmp_path / "mistakes.json").rename(earlier)
+    _, _, found = measure(tmp_path, "--tables", there, "--seeds", "5", "--add", earlier)
+    assert [test["runs"] for each in found["mistakes"] for test in each["worlds"]["sim"]["tests"]] == [5]
+    assert [each["runs"] for each in found["reference"]] == [5]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "mistakes.json"
@@ -197,6 +244,7 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Pat
         (["--tables", "."], "lab1.py"),
         (["--tables", "broken"], "nothing"),
         (["--json", "no/such/folder/r.json"], "no/such/folder"),
+        (["--add", "broken/lab1.py"], "what `lab mistakes --json` writes in broken/lab1.py: JSON is malformed"),
     ],
 )
 def test_bad_usage_is_one_clear_line(tmp_path: Path, words: list[str], said: str) -> None:
