@@ -1,5 +1,9 @@
 """The `lab` command. What a subcommand does stands in a module of its own, imported when it is asked for."""
 
+import errno
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -527,15 +531,34 @@ def show(run: str, opens: bool) -> int:
 
 def main() -> NoReturn:
     """The command. Whatever is wrong with how it was called is said in one line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what it cannot show is no reason to fail
     try:
         status = lab.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         _fail(error.format_message())
     except BadUsage as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or not _is_output_lost():
+            raise
+        if error.errno == errno.EPIPE:  # who reads has seen enough, as `head` has
+            sys.exit(128 + signal.SIGPIPE)
+        _fail(f"cannot write to the standard output: {error.strerror}")
     sys.exit(status)
+
+
+def _is_output_lost() -> bool:
+    """Whether the standard output takes no more. From then on it takes everything, and throws it away."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _fail(text: str) -> NoReturn:

@@ -15,8 +15,9 @@ import msgspec
 from labs.history import Operation
 from labs.linearizability import Verdict, check, legal_prefix
 from labs.linearizability.reading import BadLine, line_numbers, read
-from labs.linearizability.words import describe, identity
+from labs.linearizability.words import describe
 from labs.places import short
+from labs.texts import visible
 from labs.usage import FAILED, INCONCLUSIVE, PASSED, BadUsage
 
 VERSION: Final = 1
@@ -33,6 +34,8 @@ HISTORY: Final = "history.jsonl"
 
 def judge_file(file: Path, json: bool, html: Path | None, steps: int | None) -> int:
     """Judges one history, tells what came of it, and returns the exit status. Raises `BadUsage`."""
+    if html is not None and html.resolve() == file.resolve():
+        raise BadUsage(f"expected --html to be another file than the history itself, got {html}")
     began = time.perf_counter()
     gc.disable()  # there is nothing to collect, and all too much to look at
     data, operations = _load(file)
@@ -40,14 +43,14 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int | None) -> 
         verdict = check(operations, math.inf if steps is None else steps)
     seconds = time.perf_counter() - began
     prefix = legal_prefix(operations, verdict) if verdict.ok is False and (json or html) else []
-    if html is not None:
-        from labs.linearizability.page import page
-
-        _write(html, page(file.name, operations, verdict, prefix))
     if json:
         _print_json(_as_json(file, data, operations, verdict, prefix, seconds))
     else:
         print(_as_text(file, data, operations, verdict, seconds))
+    if html is not None:
+        from labs.linearizability.page import page
+
+        _write(html, page(file.name, operations, verdict, prefix))
     return _status([verdict])
 
 
@@ -60,22 +63,31 @@ def judge_run(run: str, json: bool, steps: int | None) -> int:
     if not files:
         raise BadUsage(f"there is no {HISTORY} in {short(folder)}: none of its tests asked clerks for anything")
     verdicts: dict[str, Verdict] = {}
+    unreadable: dict[str, str] = {}
     operations = 0
     for file in files:
-        _, history = _load(file)
+        name = str(file.parent.relative_to(folder.resolve()))
+        try:
+            _, history = _load(file)
+        except BadUsage as error:
+            unreadable[name] = str(error)
+            continue
         operations += len(history)
         with _patience_asked():
-            verdict = check(history, math.inf if steps is None else steps)
-        verdicts[str(file.parent.relative_to(folder.resolve()))] = verdict
+            verdict = verdicts[name] = check(history, math.inf if steps is None else steps)
+        if not json and not verdict.ok:
+            print(visible(name))
+            print(visible(f"  {'' if verdict.ok is False else 'inconclusive: '}{verdict.explanation}"), flush=True)
     if json:
         histories = [{"history": name, **_facts(verdict)} for name, verdict in verdicts.items()]
-        _print_json({"version": VERSION, "run": str(folder), "operations": operations, "histories": histories})
+        found = {"version": VERSION, "run": str(folder), "operations": operations, "histories": histories}
+        _print_json({**found, "unreadable": unreadable})
     else:
-        for name, verdict in verdicts.items():
-            if not verdict.ok:
-                print(f"{name}\n  {'' if verdict.ok is False else 'inconclusive: '}{verdict.explanation}")
         good = sum(verdict.ok is True for verdict in verdicts.values())
         print(f"{good:,} of {_count(len(verdicts), 'history')} linearizable, {_count(operations, 'operation')}")
+    if unreadable:
+        others = f" (and {_count(len(unreadable) - 1, 'history')} more)" if len(unreadable) > 1 else ""
+        raise BadUsage(f"{next(iter(unreadable.values()))}{others}")
     return _status(list(verdicts.values()))
 
 
@@ -130,13 +142,12 @@ def _as_text(file: Path, data: bytes, operations: list[Operation], verdict: Verd
     size = ", ".join((_count(len(operations), "operation"), _count(keys, "key"), _count(clients, "client")))
     answer = {True: "linearizable", False: "not linearizable", None: "inconclusive"}[verdict.ok]
     lines = [f"{file}: {answer} ({size}, {seconds:.2f} s)"]
-    if verdict.explanation:
-        lines.append(verdict.explanation)
+    lines += [verdict.explanation] * bool(verdict.explanation)
     lines += [
         f"  line {number}: {describe(original)}"
         for number, original in sorted(_found(data, operations, verdict.operations), key=lambda each: each[0])
     ]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _as_json(
@@ -144,19 +155,19 @@ def _as_json(
     data: bytes,
     operations: list[Operation],
     verdict: Verdict,
-    prefix: list[Operation],
+    prefix: list[Operation] | None,
     seconds: float,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"version": VERSION, "file": str(file), **_facts(verdict)}
+    found: dict[str, Any] = {"version": VERSION, "file": visible(str(file)), **_facts(verdict)}
     found["operations"] = len(operations)
     found["keys"] = len({each.key for each in operations})
     found["clients"] = len({each.client for each in operations})
     lines = data.split(b"\n")
     found["witness"] = [
-        {"line": number, **msgspec.json.decode(lines[number - 1])}
+        {**msgspec.json.decode(lines[number - 1]), "line": number}
         for number, _ in _found(data, operations, verdict.operations)
     ]
-    found["legal_prefix"] = [number for number, _ in _found(data, operations, prefix)]
+    found["legal_prefix"] = None if prefix is None else [number for number, _ in _found(data, operations, prefix)]
     found["seconds"] = round(seconds, 3)
     return found
 
@@ -171,12 +182,12 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
 
 
 def _found(data: bytes, operations: list[Operation], wanted: Sequence[Operation]) -> list[tuple[int, Operation]]:
-    """The lines where these stand, and what they became in the end."""
+    """The lines where these stand, and they."""
     if not wanted:
         return []
-    places = {identity(each): place for place, each in enumerate(operations)}
+    places = {id(each): place for place, each in enumerate(operations)}
     lines = line_numbers(data)
-    return [(lines[places[identity(each)]], operations[places[identity(each)]]) for each in wanted]
+    return [(lines[places[id(each)]], each) for each in wanted]
 
 
 def _count(number: int, thing: str) -> str:

@@ -20,6 +20,13 @@ def printable(text: str) -> str:
     return text.translate(_VISIBLE)
 
 
+def visible(text: str) -> str:
+    """A text of others that can do nothing to a terminal: what is not printable is shown by its number."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def shown(value: object, start: int = 0) -> str:
     """`value` for people: strings in double quotes, from `start` on, and what is too long with its end left out."""
     text = value if isinstance(value, str) else str(value)

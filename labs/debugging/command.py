@@ -15,7 +15,7 @@ from labs.debugging.shell import Shell
 from labs.places import command, runs_folder, short
 from labs.running import GradedItem, parse_traceback
 from labs.schedules import VERSION, Schedule, find_test, path_of
-from labs.traces.words import visible
+from labs.texts import visible
 from labs.usage import FAILED, PASSED, BadUsage
 
 HISTORY: Final = ".debug-history"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from labs.debugging.messages import Field
-from labs.traces.words import visible
+from labs.texts import visible
 
 WIDTH: Final = 140
 """Characters of a value on one line."""

@@ -17,7 +17,7 @@ from labs.sim.errors import is_own_code
 from labs.sim.loop import OWNER, SimHandle, all_tasks
 from labs.sim.network import Call, Network, Process, SimHost
 from labs.stuck import cuts
-from labs.traces.words import visible
+from labs.texts import visible
 
 LOG_LINES: Final = 30
 """Of each server: the last ones."""

@@ -15,8 +15,8 @@ from labs.debugging.messages import Flight, ServerLook, TaskLook
 from labs.debugging.session import Difference, Refused, Session, differences, labelled, server_in
 from labs.debugging.timeline import Moment, Timeline, Wanted, is_fault, is_operation, message_to
 from labs.schedules import describe
+from labs.texts import visible
 from labs.traces.events import Event
-from labs.traces.words import visible
 
 AROUND: Final = 5
 """Moments before and after this one that `events` shows."""

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from labs.texts import visible
 from labs.traces.events import Event
-from labs.traces.words import content, said, visible
+from labs.traces.words import content, said
 
 LONG: Final = 100
 """Characters of a message that are shown."""

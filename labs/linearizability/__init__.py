@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from labs.history import Operation
-from labs.linearizability.explain import before, explain, is_legal, order_of
-from labs.linearizability.search import Budget, LimitExceeded
+from labs.linearizability.epochs import Ambiguous, find_flaw
+from labs.linearizability.explain import explain, order_before
+from labs.linearizability.glance import is_plain
+from labs.linearizability.search import Budget, LimitExceeded, search
+from labs.texts import shown
 
 STEP_LIMIT: Final = 2_000_000
 """Operations that the searches in a history try to place, all together, before they give up."""
@@ -29,10 +32,7 @@ class Verdict:
     explanation: str = ""
     """What is wrong, the answer that nothing explains, and why. Empty if all is well."""
     operations: tuple[Operation, ...] = ()
-    """The operations that the explanation speaks of, the answer first: one to three, seldom more.
-
-    As they were known when the answer came: one that was still under way has no return here.
-    """
+    """The operations of the history that the explanation speaks of, the answer first: one to three, seldom more."""
     anomaly: str = ""
     """Lost write, stale read, applied twice, value from nowhere, or order broken."""
     key: str | None = None
@@ -48,18 +48,28 @@ def check(operations: Iterable[Operation], step_limit: float = STEP_LIMIT) -> Ve
     An operation without a return may have taken effect at any time after its call, or never. Events with the same
     time count as concurrent.
     """
+    hard: list[tuple[str, list[Operation], str]] = []
+    for key, history in by_key(operations).items():
+        if not is_plain(history):
+            try:
+                if find_flaw(history):
+                    return _bad(key, history)
+            except Ambiguous as why:
+                hard.append((key, history, str(why)))
     budget = Budget(step_limit)
     given_up = None
-    for key, history in by_key(operations).items():
+    for key, history, reason in sorted(hard, key=lambda each: len(each[1])):
         try:
-            if not is_legal(history, budget):
-                anomaly, text, witness = explain(history, Budget(step_limit))
-                return Verdict(False, text, witness, anomaly, key)
+            if search(history, budget) is None:
+                return _bad(key, history)
         except LimitExceeded:
-            given_up = key
-    if given_up is not None:
-        return Verdict(None, _gave_up(given_up, step_limit), key=given_up)
-    return Verdict(True)
+            given_up = given_up or Verdict(None, _gave_up(key, step_limit, reason), key=key)
+    return given_up or Verdict(True)
+
+
+def _bad(key: str, history: list[Operation]) -> Verdict:
+    anomaly, text, witness = explain(history)
+    return Verdict(False, text, witness, anomaly, key)
 
 
 def by_key(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
@@ -70,24 +80,21 @@ def by_key(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     return found
 
 
-def legal_prefix(operations: Iterable[Operation], verdict: Verdict) -> list[Operation]:
+def legal_prefix(operations: Iterable[Operation], verdict: Verdict) -> list[Operation] | None:
     """The longest beginning that is linearizable, of the key that is not, in an order that explains it.
 
     It is what was known before the answer that nothing explains; what was under way then, and need not have taken
-    effect, is left out.
+    effect, is left out. None if it takes too long to find.
     """
     assert verdict.operations, "expected a history that is not linearizable"
-    history = [each for each in operations if each.key == verdict.key]
-    try:
-        return order_of(before(history, verdict.operations[0]), Budget(STEP_LIMIT)) or []
-    except LimitExceeded:
-        return []
+    return order_before(verdict.operations[0], [each for each in operations if each.key == verdict.key])
 
 
-def _gave_up(key: str, step_limit: float) -> str:
+def _gave_up(key: str, step_limit: float, reason: str) -> str:
+    reason = reason[:1].upper() + reason[1:]
     return (
-        f"gave up on key {key!r}: {step_limit:,} steps of the search were not enough to decide. The same value was"
-        " written more than once, or there is a cas, and the number of orders to try grows exponentially with the"
-        " operations that overlap. Give each write a value of its own, use more keys or fewer clients at once, or allow"
-        " more steps"
+        f"gave up on key {shown(key)}: {step_limit:,} steps of the search were not enough to decide. {reason}, and the"
+        " number of orders to try grows exponentially with the operations that overlap. Give each write a value of its"
+        ' own, with a mark at its end so that none runs into the next ("1;", "2;"), use more keys or fewer clients at'
+        " once, or allow more steps"
     )

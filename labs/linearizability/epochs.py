@@ -194,10 +194,10 @@ def _divide(history: Iterable[Operation]) -> Division | Flaw:
         else:
             ends = _cut(text, puts, appends)
             if ends[-1] < len(text):
-                return _nowhere(get, ends[-1], puts, appends)
+                return _nowhere(get, text, ends[-1], puts, appends)
             first = text[: ends[0]]
             if first in epochs:
-                return _disagreement(get, epochs[first])
+                return _disagreement(get, epochs[first], puts)
             tokens = [text[begin:finish] for begin, finish in pairwise(ends)]
             epoch = Epoch(get, [puts.writer(first) if first else START, *map(appends.writer, tokens)], ends)
             for token in tokens:
@@ -228,18 +228,21 @@ def _sorted_out(history: Iterable[Operation]) -> tuple[list[Operation], _Tokens,
 
 
 def _impossible(operations: list[Operation]) -> Flaw | None:
-    """A get that cannot be made of what was written, in whatever order: for that the epochs need not be known."""
+    """An answer that tells of a value that cannot be made of what was written, in whatever order.
+
+    For that the epochs need not be known. A cas that was done tells of the value that it has found.
+    """
     puts = _Tokens([each for each in operations if each.op in ("put", "cas")])
     appends = _Tokens([each for each in operations if each.op == "append" and each.value])
-    gets = [each for each in operations if each.op == "get" and each.return_ is not None]
-    gets.sort(key=lambda get: len(get.result or ""), reverse=True)
+    told = [(each.result or "", each) for each in operations if each.op == "get" and each.return_ is not None]
+    told += [(each.expected or "", each) for each in operations if each.op == "cas" and each.result == "yes"]
+    told.sort(key=lambda each: len(each[0]), reverse=True)
     made: list[tuple[str, Container[int]]] = []
-    for get in gets:
-        text = get.result or ""
+    for text, answer in told:
         if not any(len(text) in ends and longer.startswith(text) for longer, ends in made):
             begins, _ = _reach(text, puts, appends)
             if len(text) not in begins:
-                return _nowhere(get, max(begins), puts, appends)
+                return _nowhere(answer, text, max(begins), puts, appends)
             made.append((text, begins))
     return None
 
@@ -296,22 +299,37 @@ def _reach(text: str, puts: _Tokens, appends: _Tokens) -> tuple[dict[int, int], 
 # --- what is wrong ---------------------------------------------------------------------------------------------------
 
 
-def _nowhere(get: Operation, position: int, puts: _Tokens, appends: _Tokens) -> Flaw:
-    """A get whose result cannot be made of what was written."""
-    if position == 0 and not appends.writers:
-        return Flaw("value from nowhere", get, "because nobody had put that")
-    written = "written" if puts.writers else "appended"
-    return Flaw("value from nowhere", get, f"because nobody had {written} {shown(get.result, position)}")
+def _nowhere(answer: Operation, text: str, position: int, puts: _Tokens, appends: _Tokens) -> Flaw:
+    """An answer whose text cannot be made of what was written: nothing leads on from this position."""
+    behind = [value for value in puts.writers if value and text.startswith(value, position)] if position else []
+    if behind:
+        value = max(behind, key=len)
+        put = puts.writers[value]
+        anomaly: Anomaly = "applied twice" if text.startswith(value) else "order broken"
+        because = f"because {describe(put)} replaces what was there, and here it stands behind something else"
+        return Flaw(anomaly, answer, because, (put,))
+    if appends.writers:
+        how = "written" if puts.writers and not position else "appended"
+    else:
+        how = "written" if any(each.op == "cas" for each in puts.writes) else "put"
+    what = shown(text, position) if position or answer.op == "cas" else "that"
+    return Flaw("value from nowhere", answer, f"because nobody had {how} {what}")
 
 
-def _disagreement(one: Operation, epoch: Epoch) -> Flaw:
+def _disagreement(one: Operation, epoch: Epoch, puts: _Tokens) -> Flaw:
     """Two gets of an epoch, neither of which could have grown out of the other."""
     earlier, later = sorted((one, epoch.longest), key=end)
+    put = epoch.writes[0]
+    others = (earlier,) if put is START else (earlier, put)
     lost = end(earlier) < later.call and len(later.result or "") < len(earlier.result or "")
     gave = f"because {_gave(earlier, later)}"
-    if lost:
-        return Flaw("lost write", later, f"{gave}, and nobody put anything since", (earlier,))
-    return Flaw("order broken", later, f"{gave}, and neither can become the other", (earlier,))
+    if not lost:
+        return Flaw("order broken", later, f"{gave}, and neither can become the other", others)
+    if put is not START:
+        since = f"both since {describe(put)}"
+    else:
+        since = "neither with anything that was put" if puts.writers else "and nobody put anything"
+    return Flaw("lost write", later, f"{gave}, {since}", others)
 
 
 def _twice(get: Operation, epoch: Epoch, append: Operation) -> Flaw:

@@ -1,27 +1,41 @@
 """Which answer nothing explains, in a sentence for whoever looks for the mistake.
 
-The answer named is the first one, in the order of their returns, with which the history stops being linearizable.
-Where the epochs tell why, that is a proof. Otherwise there may be many reasons; the usual ones are recognised and named
-with their witness.
+The answer named is the first one, in the order of their returns, with which the history stops being linearizable. Where
+the epochs tell why, that is a proof. Elsewhere as few other operations as possible are sought of which the same is
+true: whatever else was asked, and whenever. *Relaxing* an operation is to forget a get, or to let a write take effect
+at any time or never. What was linearizable stays so; so if what is left is not, these operations prove it.
+
+All of this takes a limited number of steps (`STEPS`). Where they are not enough, less is said, and nothing wrong.
 """
 
+import math
 from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from labs.history import Operation
 from labs.linearizability.epochs import Ambiguous, Anomaly, Flaw, end, find_flaw, legal_order
 from labs.linearizability.glance import is_plain
+from labs.linearizability.ranks import original, ranked
 from labs.linearizability.search import Budget, LimitExceeded, search
-from labs.linearizability.words import describe
+from labs.linearizability.words import answer_of, describe
 from labs.texts import contrast, shown
 
-EARLIER_GETS: Final = 10
-"""So many gets, the last ones before the one in question, are tried as what it contradicts."""
-TELLING: Final = 4
-"""Characters that an appended value needs so that finding it twice says something."""
+STEPS: Final = 300_000
+"""Of all searches for one explanation, together."""
+STEPS_AT_ONCE: Final = 30_000
+"""Of one of them."""
+NEAR: Final = 10
+"""So many gets, and so many writes, the last ones before the answer, are tried alone as what it contradicts."""
+NAMED: Final = 4
+"""Operations beside the answer that a sentence names at most."""
+MANY: Final = "and no order explains that with all that had been answered before"
+"""What it says if it would take more, or if none are found."""
+
+
+T = TypeVar("T")
 
 
 class Explanation(NamedTuple):
@@ -30,20 +44,40 @@ class Explanation(NamedTuple):
     anomaly: Anomaly
     text: str
     operations: tuple[Operation, ...]
-    """The answer that nothing explains, and those that it contradicts."""
+    """The answer that nothing explains, and those that it contradicts, as they stand in the history."""
 
 
-def is_legal(history: list[Operation], budget: Budget) -> bool:
-    """Whether some order explains this history of one key. Raises `LimitExceeded`."""
-    if is_plain(history):
-        return True
+class Expected(NamedTuple):
+    """A value that the key may have held when an answer came."""
+
+    value: str
+    is_only: bool
+    """Whether it is known to be the only one."""
+
+
+def explain(history: Iterable[Operation]) -> Explanation:
+    """Why this history of one key is not linearizable."""
+    operations: list[Operation] = [*ranked(history)]
+    judge = Judge()
+    answer = _first_unexplained(operations, judge)
+    known = until(operations, end(answer))
+    flaw = _proof(known) or _smallest(answer, known, judge)
+    sentence = f"{flaw.anomaly}: {_said(flaw.answer, expected_value(flaw.answer, known, judge))}"
+    return Explanation(flaw.anomaly, f"{sentence}, {flaw.because}", tuple(map(original, (flaw.answer, *flaw.others))))
+
+
+def order_before(answer: Operation, history: Iterable[Operation]) -> list[Operation] | None:
+    """An order that explains what was known of this history just before an answer of it came. None: not found."""
+    operations = ranked(history)
+    last = next(each for each in operations if each.original is answer)
     try:
-        return find_flaw(history) is None
-    except Ambiguous:
-        return search(history, budget) is not None
+        order = _order_of(before(operations, last), Budget(STEPS))
+    except LimitExceeded:
+        return None
+    return None if order is None else [*map(original, order)]
 
 
-def order_of(history: list[Operation], budget: Budget) -> list[Operation] | None:
+def _order_of(history: list[Operation], budget: Budget) -> list[Operation] | None:
     """An order that explains this history of one key, or None. Raises `LimitExceeded`."""
     try:
         return legal_order(history) if find_flaw(history) is None else None
@@ -51,27 +85,38 @@ def order_of(history: list[Operation], budget: Budget) -> list[Operation] | None
         return search(history, budget)
 
 
-def explain(history: Iterable[Operation], budget: Budget) -> Explanation:
-    """Why this history of one key is not linearizable."""
-    operations = list(history)
-    answer = _first_unexplained(operations, budget)
-    flaw = _proof(until(operations, end(answer))) or _guess(answer, before(operations, answer), budget)
-    return Explanation(flaw.anomaly, _sentence(flaw, operations, budget), (flaw.answer, *flaw.others))
+class Judge:
+    """Says of histories whether they are linearizable, as long as its steps last."""
 
+    def __init__(self) -> None:
+        self._left = STEPS
 
-def _sentence(flaw: Flaw, operations: list[Operation], budget: Budget) -> str:
-    answer = flaw.answer
-    known = before(operations, answer)
-    value = _value_after(known, budget)
-    if answer.op == "cas":
-        return (
-            f'{flaw.anomaly}: {describe(answer)} gave "{answer.result}", which nothing explains:'
-            f" the value may have been {shown(value)}"
-        )
-    concurrent = any(each.op != "get" and end(each) > answer.call for each in known)
-    came, expected = contrast(answer.result or "", value)
-    because = f", {flaw.because}" if flaw.because else ""
-    return f"{flaw.anomaly}: {describe(answer)} gave {came}, expected {'for example ' * concurrent}{expected}{because}"
+    def refutes(self, history: list[Operation]) -> bool:
+        """Whether it is known that no order explains it."""
+        if is_plain(history):
+            return False
+        try:
+            return find_flaw(history) is not None
+        except Ambiguous:
+            return self._spend(lambda budget: search(history, budget) is None, False)
+
+    def allows(self, history: list[Operation]) -> bool:
+        """Whether it is known that some order explains it."""
+        return self.order(history) is not None
+
+    def order(self, history: list[Operation]) -> list[Operation] | None:
+        """Some order that explains it, if one was found."""
+        return self._spend(lambda budget: _order_of(history, budget), None)
+
+    def _spend(self, action: Callable[[Budget], T], otherwise: T) -> T:
+        budget = Budget(min(STEPS_AT_ONCE, self._left))
+        allowed = budget.left
+        try:
+            return action(budget)
+        except LimitExceeded:
+            return otherwise
+        finally:
+            self._left -= int(allowed - budget.left)
 
 
 # --- the answer in question ------------------------------------------------------------------------------------------
@@ -91,8 +136,8 @@ def _unanswered(operation: Operation) -> Operation:
     return replace(operation, result=None, return_=None)
 
 
-def _first_unexplained(operations: list[Operation], budget: Budget) -> Operation:
-    """The first answer with which the history stops being linearizable.
+def _first_unexplained(operations: list[Operation], judge: Judge) -> Operation:
+    """The first answer with which the history stops being linearizable, as far as that can be told.
 
     A proof narrows down where it is, most often at once, and halving does the rest.
     """
@@ -100,12 +145,12 @@ def _first_unexplained(operations: list[Operation], budget: Budget) -> Operation
     returns = [end(each) for each in answers]
 
     def proven(last: int) -> int | None:
-        """The number of an answer, `last` at most, with which the history is not linearizable. None if it is."""
+        """The number of an answer, `last` at most, with which the history is not linearizable. None if it may be."""
         known = until(operations, returns[last])
         try:
             flaw = find_flaw(known)
         except Ambiguous:
-            return None if _may_be_legal(known, budget) else last
+            return last if judge.refutes(known) else None
         return None if flaw is None else bisect_left(returns, end(flaw.answer))
 
     low, high = 0, len(answers) - 1  # it is one of these
@@ -117,28 +162,6 @@ def _first_unexplained(operations: list[Operation], budget: Budget) -> Operation
     return answers[low]
 
 
-def _may_be_legal(operations: list[Operation], budget: Budget) -> bool:
-    try:
-        return is_legal(operations, budget)
-    except LimitExceeded:
-        return True
-
-
-def _value_after(operations: list[Operation], budget: Budget) -> str:
-    """A value that the key may hold after these operations."""
-    try:
-        order = order_of(operations, budget)
-    except LimitExceeded:
-        return ""
-    value = ""
-    for each in order or ():
-        if each.op == "append":
-            value += each.value or ""
-        elif each.op == "put" or (each.op == "cas" and each.expected == value):
-            value = each.value or ""
-    return value
-
-
 def _proof(operations: list[Operation]) -> Flaw | None:
     try:
         return find_flaw(operations)
@@ -146,64 +169,156 @@ def _proof(operations: list[Operation]) -> Flaw | None:
         return None
 
 
-# --- the usual reasons -----------------------------------------------------------------------------------------------
+# --- what was expected instead ---------------------------------------------------------------------------------------
 
 
-def _guess(answer: Operation, known: list[Operation], budget: Budget) -> Flaw:
-    """What is probably wrong with an answer that a search could not explain."""
-    if answer.op == "cas":
-        return Flaw("order broken", answer, "")
-    writes = [each for each in known if each.op != "get"]
-    done = sorted((each for each in writes if end(each) < answer.call), key=end)
-    return (
-        _lost_append(answer, writes, done)
-        or _doubled_append(answer, writes)
-        or _overwritten(answer, writes, done)
-        or _went_back(answer, known, budget)
-        or Flaw("order broken", answer, "")
-    )
-
-
-def _lost_append(get: Operation, writes: list[Operation], done: list[Operation]) -> Flaw | None:
-    """It lacks what was appended before, and nobody put anything since."""
-    resets = [each for each in writes if each.op != "append"]
-    for append in done:
-        if append.op != "append" or (append.value or "") in (get.result or ""):
-            continue
-        if all(end(each) < append.call for each in resets):
-            return Flaw("lost write", get, f"because {describe(append)} had been answered before", (append,))
-    return None
-
-
-def _doubled_append(get: Operation, writes: list[Operation]) -> Flaw | None:
-    """It holds twice what was appended once."""
-    values = [each.value or "" for each in writes]
-    for append in writes:
-        value = append.value or ""
-        is_telling = append.op == "append" and len(value) >= TELLING and sum(value in other for other in values) == 1
-        if is_telling and (get.result or "").count(value) > 1:
-            return Flaw("applied twice", get, f"because {describe(append)} was asked for once", (append,))
-    return None
-
-
-def _overwritten(get: Operation, writes: list[Operation], done: list[Operation]) -> Flaw | None:
-    """It gave what nobody had put, or what another put had replaced."""
-    if any(each.op == "append" for each in writes):
+def expected_value(answer: Operation, known: Sequence[Operation], judge: Judge) -> Expected | None:
+    """What the key may have held when this answer came, by all else that was known then. None if that is not known."""
+    pending = _unanswered(answer)  # a cas may have written what others saw, whatever it answered
+    others = [each for each in until(known, end(answer)) if each is not answer]
+    order = judge.order([*others, pending])
+    if order is None:
         return None
-    sources = [each for each in writes if each.value == get.result]
-    if get.result and not sources:
-        return Flaw("value from nowhere", get, "because nobody had put that")
-    for put in reversed(done):
-        if put.op == "put" and put.value != get.result and all(end(source) < put.call for source in sources):
-            return Flaw("stale read", get, f"because {describe(put)} had been answered before", (put,))
-    return None
+    value = ""
+    for each in order:
+        if each is pending:
+            break
+        if each.op == "append":
+            value += each.value or ""
+        elif each.op == "put" or (each.op == "cas" and each.expected == value):
+            value = each.value or ""
+    if any(each.op != "get" and end(each) > answer.call for each in others):
+        return Expected(value, is_only=False)  # that one may have come before or after it
+    another = replace(answer, op="cas", expected=value, value="", result="no")  # which finds any other value
+    return Expected(value, is_only=judge.refutes([*others, another]))
 
 
-def _went_back(get: Operation, known: list[Operation], budget: Budget) -> Flaw | None:
-    """Without an earlier get it would be right."""
-    earlier = sorted((each for each in known if each.op == "get" and end(each) < get.call), key=end)
-    for other in earlier[-EARLIER_GETS:]:
-        if _may_be_legal([get, *(each for each in known if each is not other)], budget):
-            seen, _ = contrast(other.result or "", get.result or "")
-            return Flaw("stale read", get, f"because {describe(other)} had given {seen} before", (other,))
-    return None
+def _said(answer: Operation, expected: Expected | None) -> str:
+    """What came, and what should have come."""
+    example = "" if expected is None or expected.is_only else "for example "
+    if answer.op == "cas":
+        said = f"{describe(answer)} gave {answer_of(answer)}, expected {'false' if answer.result == 'yes' else 'true'}"
+        if expected is None:
+            return said
+        return f"{said}, the value being {example}{shown(expected.value)}"
+    if expected is None:
+        return f"{describe(answer)} gave {shown(answer.result or '')}, which cannot be"
+    came, value = contrast(answer.result or "", expected.value)
+    return f"{describe(answer)} gave {came}, expected {example}{value}"
+
+
+# --- the smallest proof ----------------------------------------------------------------------------------------------
+
+
+def _smallest(answer: Operation, known: list[Operation], judge: Judge) -> Flaw:
+    """What an answer contradicts that a search could not explain."""
+    others = [each for each in known if each is not answer and (each.op != "get" or each.return_ is not None)]
+
+    def contradicts(kept: Collection[int]) -> bool:
+        return judge.refutes([answer, *relaxed(others, kept)])
+
+    kept = _needed(answer, others, contradicts)
+    if kept is None:
+        return Flaw(_kind(answer, (), known, judge), answer, MANY)
+    if not kept:
+        return _made_of_too_much(answer, others, judge)
+    these = sorted((others[number] for number in kept), key=lambda each: each.call)
+    return Flaw(_kind(answer, these, known, judge), answer, _because(answer, these), tuple(these))
+
+
+def relaxed(operations: Sequence[Operation], kept: Collection[int]) -> list[Operation]:
+    """These operations, of which only some are kept as they are."""
+    return [
+        each if number in kept else replace(each, call=-math.inf, return_=None, result=None)
+        for number, each in enumerate(operations)
+        if number in kept or each.op != "get"
+    ]
+
+
+def _needed(
+    answer: Operation, others: list[Operation], contradicts: Callable[[Collection[int]], bool]
+) -> list[int] | None:
+    """The numbers of a few operations that the answer contradicts. None if no proof is found."""
+    if contradicts(()):
+        return []
+    order = sorted(range(len(others)), key=lambda number: -end(others[number]))
+    done = [number for number in order if end(others[number]) < answer.call]
+    gets = [number for number in done if others[number].op == "get"]
+    writes = [number for number in done if others[number].op != "get"]
+    for number in (*writes[:NEAR], *gets[:NEAR]):
+        if contradicts((number,)):
+            return [number]
+    rest = writes + gets + [number for number in order if number not in set(done)]
+    if not contradicts(rest):
+        return None
+    kept: list[int] = []
+    while rest and len(kept) < NAMED and not contradicts(kept):
+        low, high = 1, len(rest)  # the first of these suffice, as few as possible
+        while low < high:
+            middle = (low + high) // 2
+            if contradicts([*kept, *rest[:middle]]):
+                high = middle
+            else:
+                low = middle + 1
+        kept.append(rest[high - 1])  # without it, the others would not
+        rest = rest[: high - 1]
+    return kept if contradicts(kept) else None
+
+
+def _made_of_too_much(answer: Operation, others: list[Operation], judge: Judge) -> Flaw:
+    """The answer tells of a value that what was written does not make, each taken once, in whatever order."""
+    told = (answer.expected if answer.op == "cas" else answer.result) or ""
+    if answer.result == "no" and answer.op == "cas":
+        return Flaw("order broken", answer, "because nobody had written anything else")
+    writes = [each for each in others if each.op != "get"]
+    for write in writes:
+        if write.value and write.value in told:
+            again = replace(write, call=-math.inf, return_=None, result=None)
+            if judge.allows([answer, *relaxed([*others, again], ())]):
+                same = tuple(each for each in writes if (each.op, each.value) == (write.op, write.value))
+                times = {1: "once", 2: "twice"}.get(len(same), f"{len(same)} times")
+                named = same[:NAMED] if len(same) <= NAMED else (write,)
+                what = describe(write) if len(same) == 1 else f"{write.op.capitalize()} of {shown(write.value)}"
+                return Flaw("applied twice", answer, f"because {what} was asked for {times}", named)
+    return Flaw("value from nowhere", answer, "because nothing that had been written leads to that")
+
+
+def _kind(answer: Operation, these: Sequence[Operation], known: list[Operation], judge: Judge) -> Anomaly:
+    """What would explain the answer: that a write was lost, an earlier moment, or that something was done twice."""
+
+    def explains_loss(write: Operation) -> bool:
+        return judge.allows([each for each in known if each is not write])
+
+    if any(each.op == "append" and explains_loss(each) for each in these):
+        return "lost write"
+    if judge.allows([replace(each, call=-math.inf) if each is answer else each for each in known]):
+        return "stale read"
+    if any(each.op in ("put", "cas") and explains_loss(each) for each in these):
+        return "lost write"
+    for write in these:
+        if write.op != "get" and judge.allows([*known, replace(write, return_=None, result=None)]):
+            return "applied twice"
+    return "order broken"
+
+
+def _because(answer: Operation, these: Sequence[Operation]) -> str:
+    """What had happened when the answer came."""
+    facts: list[str] = []
+    written: list[str] = []
+    for each in these:
+        if each.op == "get":
+            facts.append(f"{describe(each)} had given {shown(each.result or '')}")
+        elif each.op == "cas" and each.return_ is not None:
+            facts.append(f"{describe(each)} had given {answer_of(each)}")
+        elif each.return_ is not None:
+            written.append(describe(each))
+        else:
+            facts.append(f"{describe(each)} had been asked for")
+    if written:
+        facts.insert(0, f"{_listed(written)} had been answered")
+    is_over = all(end(each) < answer.call for each in these)
+    return f"because {_listed(facts)}{' before' * is_over}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))

@@ -14,7 +14,7 @@ from typing import Final
 from labs.history import Operation
 from labs.linearizability import Verdict, by_key
 from labs.linearizability.epochs import end
-from labs.linearizability.words import describe, identity
+from labs.linearizability.words import answer_of, describe, time_text
 from labs.page import document, text
 from labs.texts import contrast, shown
 
@@ -78,8 +78,8 @@ class Bar:
     """Whether it was called before the answer came."""
 
 
-def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: Sequence[Operation]) -> str:
-    """The whole page. `prefix` is the longest legal one, in an order that explains it."""
+def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: Sequence[Operation] | None) -> str:
+    """The whole page. `prefix` is the longest legal one, in an order that explains it, or None if that is not known."""
     keys = by_key(operations)
     key = max(keys, key=lambda each: len(keys[each])) if verdict.key is None else verdict.key
     history = sorted(keys[key], key=lambda each: each.call)
@@ -97,7 +97,7 @@ def page(name: str, operations: Iterable[Operation], verdict: Verdict, prefix: S
     body = (
         f"<h1>{text(f'{name}: {title}')}</h1><p>{text(verdict.explanation)}</p>"
         f"<ol>{witness}</ol><p>{text(facts)} {_prefix_facts(verdict, prefix)}</p>{_legend(verdict)}"
-        f"{_lanes(drawn, skipped, verdict, answer, prefix)}"
+        f"{_lanes(drawn, skipped, verdict, answer, prefix or ())}"
     )
     return document(f"{name}: {title}", body, STYLE, SCRIPT)
 
@@ -106,12 +106,16 @@ def _told(operation: Operation, other: str | None = None) -> str:
     """An operation with what came of it: of a long value the part where it begins to differ from another one."""
     if operation.result is None:
         return describe(operation)
+    if operation.op == "cas":
+        return f"{describe(operation)} gave {answer_of(operation)}"
     return f"{describe(operation)} gave {contrast(operation.result, other or '')[0]}"
 
 
-def _prefix_facts(verdict: Verdict, prefix: Sequence[Operation]) -> str:
+def _prefix_facts(verdict: Verdict, prefix: Sequence[Operation] | None) -> str:
     if verdict.ok is not False:
         return ""
+    if prefix is None:
+        return "An order of what came before the answer would take too long to find, so no place is shown."
     if not prefix:
         return "Before the answer nothing had been asked that an order could be given of."
     return (
@@ -122,11 +126,11 @@ def _prefix_facts(verdict: Verdict, prefix: Sequence[Operation]) -> str:
 
 def _window(history: list[Operation], marked: Sequence[Operation]) -> tuple[list[Operation], set[int]]:
     """What is drawn, and the places in it before which operations are left out."""
-    places = {identity(each): place for place, each in enumerate(history)}
+    places = {id(each): place for place, each in enumerate(history)}
     chosen: set[int] = set()
     for number, each in enumerate(marked):
         before, after = AROUND_OTHERS if number else AROUND_ANSWER
-        place = places[identity(each)]
+        place = places[id(each)]
         chosen.update(range(max(0, place - before), min(len(history), place + after + 1)))
     chosen = chosen or set(range(min(len(history), sum(AROUND_ANSWER))))
     order = sorted(chosen)
@@ -148,7 +152,7 @@ def _lanes(
     events += [(end(each), 1, number) for number, each in enumerate(drawn)]
     events.sort()  # at the same time calls come first, for what happens at the same time overlaps
     columns = {(kind, number): column for column, (_, kind, number) in enumerate(events)}
-    marks = {identity(each): number for number, each in enumerate(verdict.operations, 1)}
+    marks = {id(each): number for number, each in enumerate(verdict.operations, 1)}
     last = math.inf if answer is None else end(answer)
     busy: dict[tuple[str, int], int] = {}  # until which column, each lane of a client
     bars: list[Bar] = []
@@ -156,7 +160,7 @@ def _lanes(
         begin, finish = columns[0, number], columns[1, number]
         lane = next(lane for lane in count() if busy.get((each.client, lane), -1) < begin)
         busy[each.client, lane] = finish
-        bars.append(Bar(each, begin, finish, (each.client, lane), marks.get(identity(each), 0), each.call <= last))
+        bars.append(Bar(each, begin, finish, (each.client, lane), marks.get(id(each), 0), each.call <= last))
     first = [bar.lane for bar in sorted(bars, key=lambda bar: bar.mark) if bar.mark]
     lanes = list(dict.fromkeys([*first, *sorted(busy, key=_natural)]))
     rows = {lane: row for row, lane in enumerate(lanes)}
@@ -170,13 +174,13 @@ def _lanes(
         if events[column][0] < math.inf:
             x = column * STEP + STEP // 2
             parts.append(f'<line class="column" x1="{x}" x2="{x}" y1="20" y2="{height}"/>')
-            parts.append(f'<text x="{x + 3}" y="14">{events[column][0]:.6g}</text>')
+            parts.append(f'<text x="{x + 3}" y="14">{text(time_text(events[column][0]))}</text>')
     for number in sorted(skipped):
         left_out = "<title>operations left out</title>"
         parts.append(_upright("gap", columns[0, number] * STEP, height, left_out))
     parts += [_upright("end", (bar.finish + 1) * STEP, height) for bar in bars if bar.mark == 1]
     points = _points(bars, prefix)
-    parts += [_bar(bar, rows[bar.lane], points.get(identity(bar.operation))) for bar in bars]
+    parts += [_bar(bar, rows[bar.lane], points.get(id(bar.operation))) for bar in bars]
     names = "".join(
         f'<div style="height:{LANE}px;line-height:{LANE}px" title="{text(client)}">{text(client)}</div>'
         for client, lane in lanes
@@ -188,15 +192,15 @@ def _upright(name: str, x: int, height: int, inside: str = "") -> str:
     return f'<line class="{name}" x1="{x}" x2="{x}" y1="0" y2="{height}">{inside}</line>'
 
 
-def _points(bars: list[Bar], prefix: Sequence[Operation]) -> dict[tuple[object, ...], tuple[float, int]]:
+def _points(bars: list[Bar], prefix: Sequence[Operation]) -> dict[int, tuple[float, int]]:
     """Where, and as which one, each operation of the prefix takes effect: from left to right, each in its bar."""
-    begins = {identity(bar.operation): bar.begin for bar in bars}
-    groups: dict[int, list[tuple[tuple[object, ...], int]]] = {}
+    begins = {id(bar.operation): bar.begin for bar in bars}
+    groups: dict[int, list[tuple[int, int]]] = {}
     column = 0
     for place, each in enumerate(prefix, 1):
-        if identity(each) in begins:
-            column = max(column, begins[identity(each)])
-            groups.setdefault(column, []).append((identity(each), place))
+        if id(each) in begins:
+            column = max(column, begins[id(each)])
+            groups.setdefault(column, []).append((id(each), place))
     return {
         name: (column + 0.5 + number / len(group), place)
         for column, group in groups.items()
@@ -231,7 +235,10 @@ def _label(operation: Operation, room: int) -> str:
     if operation.op == "get":
         name, value = "get", "?" if operation.result is None else operation.result
     elif operation.op == "cas":
-        name, value = "cas", f"{operation.expected}→{operation.value} {operation.result or '?'}"
+        name, value = (
+            "cas",
+            f"{operation.expected}→{operation.value} {answer_of(operation) if operation.result else '?'}",
+        )
     else:
         name, value = operation.op, operation.value or ""
     left = room - len(name) - 1
@@ -260,5 +267,4 @@ def _natural(name: tuple[str, int]) -> tuple[str, int, str, int]:
     """`ck-2` before `ck-10`."""
     client, lane = name
     stem = client.rstrip("0123456789")
-    digits = client[len(stem) :]
-    return stem, int(digits) if digits.isascii() and digits else 0, client, lane
+    return stem, len(client) - len(stem), client, lane

@@ -8,6 +8,7 @@ Times are numbers, of any unit and on one clock; `return` is null or absent if n
 A cas writes the second of its values if it finds the first, and its result says whether it did.
 """
 
+import codecs
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
@@ -29,14 +30,17 @@ class _Line(Operation, kw_only=True, gc=False, rename={"return_": "return"}):
     """An operation as most files have it: without a cas, with all that it needs."""
 
     client: str | int  # type: ignore[assignment]  # a number is made a string at once
-    call: float
+    call: int | float  # whole numbers stay what they are, however large
+    return_: int | float | None = None
 
 
 def read(data: bytes) -> list[Operation]:
     """The operations of a file, in the order of its lines. Raises `BadLine`."""
     try:
         operations: list[_Line] = msgspec.json.Decoder(_Line).decode_lines(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_each(data)
+    if not _has_a_line_each(data, len(operations)):
         return _read_each(data)
     for each in operations:
         if each.return_ is None:
@@ -48,6 +52,15 @@ def read(data: bytes) -> list[Operation]:
         if each.client.__class__ is int:
             each.client = str(each.client)
     return list(operations)
+
+
+def _has_a_line_each(data: bytes, count: int) -> bool:
+    """Whether these so many objects stand on a line each, with no line between them.
+
+    A line end is not part of any string. So where a brace closes before it and one opens after it, an object ends.
+    """
+    lines = data.strip()
+    return lines.count(b"\n") == lines.count(b"}\n{") == count - 1
 
 
 def line_numbers(data: bytes) -> list[int]:
@@ -63,7 +76,9 @@ def _read_each(data: bytes) -> list[Operation]:
         try:
             operations.append(_operation(msgspec.json.decode(lines[number - 1])))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            bad.append(f"line {number} is not JSON: {error}")
+            bad.append(f"line {number} {_not_json(lines[number - 1], error)}")
+        except RecursionError:
+            bad.append(f"line {number} has too many brackets within brackets")
         except ValueError as error:
             bad.append(f"line {number}: {error}")
     if len(bad) > 1:
@@ -71,6 +86,12 @@ def _read_each(data: bytes) -> list[Operation]:
     if bad:
         raise BadLine(bad[0])
     return operations
+
+
+def _not_json(line: bytes, error: Exception) -> str:
+    if line.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "begins with a byte order mark: expected UTF-8 without one"
+    return f"cannot be read as JSON: {error}"
 
 
 def _operation(fields: object) -> Operation:
@@ -81,13 +102,13 @@ def _operation(fields: object) -> Operation:
     if op not in KINDS:
         raise ValueError(f'expected "op" to be {", ".join(KINDS[:-1])} or {KINDS[-1]}, got {_json(op)}')
     client = fields.get("client")
-    client = str(client) if type(client) is int else _field(fields, "client")
+    client = str(client) if type(client) is int else _field(fields, "client", "a string or a whole number")
     kind: OperationKind = op  # type: ignore[assignment]  # one of KINDS
     operation = Operation(client, kind, _field(fields, "key"), call=_time(fields, "call"))
     if fields.get("return") is not None:
         operation.return_ = _time(fields, "return")
     if end(operation) < operation.call:
-        raise ValueError(f'"return" {operation.return_:g} is before "call" {operation.call:g}')
+        raise ValueError(f'"return" {operation.return_} is before "call" {operation.call}')
     if op in ("put", "append"):
         operation.value = _field(fields, "value")
     elif op == "cas":
@@ -100,10 +121,10 @@ def _operation(fields: object) -> Operation:
     return operation
 
 
-def _field(fields: Mapping[str, Any], name: str) -> str:
+def _field(fields: Mapping[str, Any], name: str, what: str = "a string") -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise ValueError(f'expected "{name}" to be a string, got {_json(value) if name in fields else "nothing"}')
+        raise ValueError(f'expected "{name}" to be {what}, got {_json(value) if name in fields else "nothing"}')
     return value
 
 
@@ -111,7 +132,7 @@ def _time(fields: Mapping[str, Any], name: str) -> float:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f'expected "{name}" to be a number, got {_json(value) if name in fields else "nothing"}')
-    return float(value)
+    return value
 
 
 def _pair(fields: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,18 +15,22 @@ not be tried again. Four more facts make it fast for a store of strings:
   has them the other way round, they can change places.
 
 Once no get (and no cas) is left, any order will do for the rest. The value's place in the memory is taken by its length
-and a polynomial hash, which an append extends in constant time.
+and a polynomial hash, which an append extends in constant time. Its modulus is a prime that nobody knows beforehand, so
+that no history can be made in which two values are taken for one.
 """
 
+import functools
 import math
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from labs.history import Operation
 
-PRIME: Final = 10**36 + 2719
-"""Modulus of the hash. Half of the prime's predecessor is prime, too, so that the powers of 256 do not soon repeat."""
+PRIME_BITS: Final = 120
+WITNESSES: Final = (2, 3, 5, 7)
+"""Bases of the test by which a prime is recognised: few other numbers, and none that matters here, pass it."""
 
 
 class LimitExceeded(Exception):
@@ -77,14 +81,14 @@ class Search:
     def __init__(self, history: Iterable[Operation]) -> None:
         everything = sorted(history, key=lambda each: each.call)
         results = {each.result or "" for each in everything if each.op == "get" and each.return_ is not None}
-        has_cas = any(each.op == "cas" for each in everything)
-        self.operations = [each for each in everything if _matters(each, results, has_cas)]
+        self.operations = _that_matter(everything, results)
         self.calls = [each.call for each in self.operations]
         self.returns = [math.inf if each.return_ is None else each.return_ for each in self.operations]
         self.arguments = [each.value or "" for each in self.operations]
         encoded = [argument.encode("utf-8", "surrogatepass") for argument in self.arguments]
-        self.hashes = [int.from_bytes(argument, "big") % PRIME for argument in encoded]
-        self.shifts = [pow(256, len(argument), PRIME) for argument in encoded]
+        self.prime = _secret_prime()
+        self.hashes = [int.from_bytes(argument, "big") % self.prime for argument in encoded]
+        self.shifts = [pow(256, len(argument), self.prime) for argument in encoded]
 
         kinds = [each.op for each in self.operations]
         is_plain = set(kinds) <= {"get", "put"}
@@ -184,7 +188,7 @@ class Search:
         argument = self.arguments[number]
         operation = self.operations[number]
         if operation.op == "append":
-            return Value(value.text + argument, (value.hash * self.shifts[number] + self.hashes[number]) % PRIME)
+            return Value(value.text + argument, (value.hash * self.shifts[number] + self.hashes[number]) % self.prime)
         if operation.op == "get" or operation.result == "no":
             return value
         return Value(argument, self.hashes[number])
@@ -278,13 +282,34 @@ class Remaining:
         self._previous[self._next[number]] = number
 
 
-def _matters(operation: Operation, results: set[str], has_cas: bool) -> bool:
-    """Whether an operation has an answer, or could be the cause of one."""
-    if operation.return_ is not None:
-        return True
-    if operation.op == "get":
-        return False
-    return has_cas or any((operation.value or "") in result for result in results)
+@functools.cache
+def _secret_prime() -> int:
+    """One for this process."""
+    while True:
+        number = secrets.randbits(PRIME_BITS) | 1 << PRIME_BITS - 1 | 1
+        if all(pow(base, number - 1, number) == 1 for base in WITNESSES):
+            return number
+
+
+def _that_matter(operations: list[Operation], results: set[str]) -> list[Operation]:
+    """The operations that have an answer, or could be the cause of one.
+
+    What was written without an answer can be so only where it is part of a value that somebody was told of: in what a
+    get returned, in what a cas has found, or in what a cas without an answer would have to find to matter itself.
+    Elsewhere it is overwritten before anybody looks. But any other value makes a cas fail.
+    """
+    told = results | {each.expected or "" for each in operations if each.op == "cas" and each.result == "yes"}
+    anything = any(each.op == "cas" and each.result == "no" for each in operations)
+    pending = [each for each in operations if each.return_ is None and each.op != "get"]
+    chosen = {id(each) for each in operations if each.return_ is not None}
+    while pending:
+        more = [each for each in pending if anything or any((each.value or "") in text for text in told)]
+        if not more:
+            break
+        chosen.update(map(id, more))
+        told |= {each.expected or "" for each in more if each.op == "cas"}
+        pending = [each for each in pending if id(each) not in chosen]
+    return [each for each in operations if id(each) in chosen]
 
 
 def _twins(operations: list[Operation], returns: list[float]) -> list[int]:

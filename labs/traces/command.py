@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from labs.places import runs_folder, short
+from labs.texts import visible
 from labs.traces import perfetto, shiviz
 from labs.traces.causality import future, past
 from labs.traces.events import FILE, Event, Header, Kind, Unreadable, read, read_lines
 from labs.traces.selecting import KINDS, Selection, Wish
-from labs.traces.words import BACK, visible, what
+from labs.traces.words import BACK, what
 from labs.usage import PASSED, BadUsage
 
 LOOK_EVERY: Final = 0.2

@@ -8,6 +8,7 @@ import msgspec
 
 from common import protocol
 from common.wire import Record, Reply, Request, reply_type
+from labs.texts import visible
 from labs.traces.events import Event, Kind
 
 LONGEST: Final = 300
@@ -119,13 +120,6 @@ def said(value: Any, name: str = "") -> str:
             return name
     text = msgspec.json.encode(value).decode()
     return f"{name}({text})" if name else text
-
-
-def visible(text: str) -> str:
-    """A text of others that can do nothing to a terminal: what is not printable is shown by its number."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _shortened(text: str) -> str:

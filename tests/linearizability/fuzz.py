@@ -10,14 +10,17 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from random import Random
 from typing import Final
+
+from msgspec.structs import replace
 
 from labs.history import Operation, OperationKind
 from labs.linearizability import STEP_LIMIT, check, legal_prefix
 from labs.linearizability.epochs import Ambiguous, end, find_flaw, legal_order
+from labs.linearizability.explain import MANY, Judge, expected_value, relaxed
 from labs.linearizability.glance import is_plain
+from labs.linearizability.ranks import Ranked, ranked
 from labs.linearizability.search import Budget, search
 
 UNIQUE: Final = (
@@ -170,35 +173,57 @@ def compare(history: list[Operation]) -> str:
     if expected:
         return f"{decided}: linearizable{', at a glance' * plain}"
     compare_explanation(history)
-    return f"{decided}: {verdict.anomaly}"
+    return f"{decided}: {verdict.anomaly}{', which many contradict' * verdict.explanation.endswith(MANY)}"
 
 
 def compare_explanation(history: list[Operation]) -> None:
-    """The answer named is the first that cannot be; and if the epochs told so, the operations named prove it."""
+    """The answer named is the first that cannot be, those named prove it, and what was expected was possible."""
     verdict = check(history)
-    finish = verdict.operations[0].return_
-    assert finish is not None, f"expected an answer first in {verdict}"
-    known = [each for each in history if each.call <= finish]
-    before = [each if end(each) < finish else unanswered(each) for each in known]
-    until = [each if end(each) <= finish else unanswered(each) for each in known]
-    same_time = sum(each.return_ == finish for each in history) > 1
+    places = {id(each.original): each for each in ranked(history)}  # in which no two answers come at the same time
+    answer, *others = (places[id(each)] for each in verdict.operations)
+    known = [each for each in places.values() if each.call <= end(answer)]
+    before = [each if end(each) < end(answer) else unanswered(each) for each in known]
+    until = [answer if each is answer else new for each, new in zip(known, before, strict=True)]
     assert not is_linearizable(until), f"{verdict.explanation}: nothing is wrong yet in {history}"
-    if not same_time:
-        assert is_linearizable(before), f"{verdict.explanation}: something was wrong before in {history}"
-        prefix = legal_prefix(history, verdict)
-        known = [each for each in history if end(each) < finish]
-        assert explained(prefix, known), f"a wrong order of what was known before: {prefix} in {history}"
-    with suppress(Ambiguous):
+    assert is_linearizable(before), f"{verdict.explanation}: something was wrong before in {history}"
+    prefix = legal_prefix(history, verdict)
+    assert prefix is not None, f"{verdict.explanation}: there is an order of what was known before in {history}"
+    answered = [each for each in before if each.return_ is not None]
+    order = [unanswered(each) if end(each) >= end(answer) else each for each in (places[id(each)] for each in prefix)]
+    assert explained(order, answered), f"a wrong order of what was known before: {prefix} in {history}"
+    rest = [each for each in until if each is not answer]
+    compare_expected(verdict.explanation, answer, rest)
+    named = {id(each.original) for each in others}
+    proof: Sequence[Operation] = until
+    try:
         find_flaw(until)
-        named = [each for each in until if each.op != "get" or each in verdict.operations]
-        assert not is_linearizable(named), f"{verdict.explanation}: that is no proof in {history}"
+    except Ambiguous:
+        kept = {number for number, each in enumerate(rest) if id(each.original) in named}
+        if not verdict.explanation.endswith(MANY):
+            proof = [answer, *relaxed(rest, kept)]
+    else:
+        proof = [each for each in until if each.op != "get" or each is answer or id(each.original) in named]
+    assert not is_linearizable(proof), f"{verdict.explanation}: that is no proof in {history}"
 
 
-def unanswered(operation: Operation) -> Operation:
+def compare_expected(explanation: str, answer: Ranked, known: Sequence[Operation]) -> None:
+    """That value was possible, and it was the only one unless the sentence gives it as an example."""
+    expected = expected_value(answer, known, Judge())
+    assert expected is not None, f"expected a value in {explanation}"
+    right = replace(answer, result=expected.value)
+    if answer.op == "cas":
+        right.result = "no" if answer.result == "yes" else "yes"
+        assert (expected.value == answer.expected) == (right.result == "yes"), f"{explanation}: {expected.value!r}?"
+    assert is_linearizable([*known, right]), f"{explanation}: {expected.value!r} was not possible"
+    another = Operation("", "cas", "k", "", "no", answer.call, answer.return_, expected.value)
+    if expected.is_only:
+        assert not is_linearizable([*known, another]), f"{explanation}: another value was possible, too"
+    assert expected.is_only or "for example" in explanation, f"expected an example in {explanation}"
+
+
+def unanswered(operation: Ranked) -> Ranked:
     """It, before its answer came."""
-    return Operation(
-        operation.client, operation.op, "k", operation.value, None, operation.call, None, operation.expected
-    )
+    return replace(operation, result=None, return_=None)
 
 
 def main() -> None:
