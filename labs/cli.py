@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -543,22 +542,19 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC) or not _is_output_lost():
+        if error.errno != errno.ENOSPC:
             raise
-        if error.errno == errno.EPIPE:  # who reads has seen enough, as `head` has
-            sys.exit(128 + signal.SIGPIPE)
-        _fail(f"cannot write to the standard output: {error.strerror}")
+        _let_go_of_output()
+        _fail(f"cannot write: {error.strerror}")
     sys.exit(status)
 
 
-def _is_output_lost() -> bool:
-    """Whether the standard output takes no more. From then on it takes everything, and throws it away."""
+def _let_go_of_output() -> None:
+    """Writes what can be written, and nothing more: the end of the process would try it again."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
 
 
 def _fail(text: str) -> NoReturn:

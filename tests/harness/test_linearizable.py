@@ -1,8 +1,11 @@
 """`lab linearizable` and `lab recheck`: status, words, JSON and the picture."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -125,6 +128,55 @@ def test_what_cannot_be_decided_is_not_passed_as_good(tmp_path: Path) -> None:
     assert "Give each write a value of its own" in result.output
 
 
+def test_the_lines_named_are_those_of_the_operations_meant(tmp_path: Path) -> None:
+    """Two operations of one client may be called at the same time, where a clock is coarse."""
+    first = '{"client": "1", "op": "get", "key": "k", "result": "", "call": 2, "return": 2, "line": 99}'
+    second = '{"client": "1", "op": "get", "key": "k", "result": "a", "call": 2, "return": 3}'
+    picture = tmp_path / "page.html"
+    options = ("--json", "--html", str(picture))
+    result = judge(tmp_path, PUT.replace("1,", "0,").replace("2}", "1}"), first, second, options=options)
+    assert status(result) == 1
+    found = json.loads(result.output)
+    assert [each["line"] for each in found["witness"]] == [2, 1]
+    assert found["witness"][0]["result"] == ""
+    assert picture.read_text().count('id="answer"') == 1
+
+
+def test_what_a_history_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    evil = PUT.replace('"a"', json.dumps("\x1b[2J\n  line 7: x"))
+    result = judge(tmp_path, evil, STALE)
+    assert status(result) == 1
+    assert r'expected "\x1b[2J\n  line 7: x"' in result.output
+    assert len(result.output.splitlines()) == 4
+
+
+def test_the_picture_does_not_replace_the_history(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    with pytest.raises(BadUsage, match="another file than the history itself"):
+        status(judge(tmp_path, PUT, options=("--html", str(file))))
+    assert file.read_text() == PUT
+
+
+def test_words_that_the_terminal_does_not_know_are_written_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(PUT.replace('"k"', '"é"') + "\n" + STALE.replace('"k"', '"é"'))
+    done = commands.lab("linearizable", file, folder=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 1
+    assert r'Get("\xe9")' in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_full_is_told(tmp_path: Path, unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    (tmp_path / "history.jsonl").write_text(PUT)
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "labs", "linearizable", str(tmp_path / "history.jsonl")]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert done.stderr == "lab: cannot write: No space left on device\n"
+
+
 def test_without_a_limit_there_is_an_answer(tmp_path: Path) -> None:
     equal = [PUT.replace('"1"', f'"{number}"').replace("put", "append") for number in range(20)]
     seen = STALE.replace('"result": ""', f'"result": "{19 * "a"}"')
@@ -234,6 +286,20 @@ def test_a_run_keeps_the_histories_of_its_tests_in_both_worlds(tmp_path: Path) -
     histories = [each["history"] for each in json.loads(result.output)["histories"]]
     assert sum(".process" in each for each in histories) == 1
     assert sum(".sim/" in each for each in histories) == KEPT_HISTORIES
+
+
+def test_recheck_goes_on_after_a_history_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, text in {"kvpaxos/test_a": PUT[:20], "kvpaxos/test_b": f"{PUT}\n{STALE}", "kvpaxos/test_c": "\n"}.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "history.jsonl").write_text(text)
+    result = CliRunner().invoke(lab, ["recheck", str(tmp_path)], standalone_mode=False)
+    with pytest.raises(BadUsage, match=r"test_a/history.jsonl, line 1 cannot be read as JSON.* \(and 1 history more\)"):
+        status(result)
+    assert "kvpaxos/test_b\n  stale read" in result.output
+    assert "0 of 1 history linearizable" in result.output
+    result = CliRunner().invoke(lab, ["recheck", str(tmp_path), "--json"], standalone_mode=False)
+    found = json.loads(result.output)
+    assert list(found["unreadable"]) == ["kvpaxos/test_a", "kvpaxos/test_c"]
 
 
 def test_recheck_needs_a_run_with_histories(tmp_path: Path) -> None:
