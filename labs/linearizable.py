@@ -43,10 +43,11 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int | None) -> 
         verdict = check(operations, math.inf if steps is None else steps)
     seconds = time.perf_counter() - began
     prefix = legal_prefix(operations, verdict) if verdict.ok is False and (json or html) else []
+    lines = _lines(file, data) if verdict.operations else []
     if json:
-        _print_json(_as_json(file, data, operations, verdict, prefix, seconds))
+        _print_json(_as_json(file, data, lines, operations, verdict, prefix, seconds))
     else:
-        print(_as_text(file, data, operations, verdict, seconds))
+        print(_as_text(file, lines, operations, verdict, seconds))
     if html is not None:
         from labs.linearizability.page import page
 
@@ -127,6 +128,13 @@ def _load(file: Path) -> tuple[bytes, list[Operation]]:
     return data, operations
 
 
+def _lines(file: Path, data: bytes) -> list[int]:
+    try:
+        return line_numbers(data)
+    except BadLine as error:
+        raise BadUsage(f"{file}, {error}") from None
+
+
 def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -137,22 +145,23 @@ def _write(file: Path, text: str) -> None:
 # --- words and JSON --------------------------------------------------------------------------------------------------
 
 
-def _as_text(file: Path, data: bytes, operations: list[Operation], verdict: Verdict, seconds: float) -> str:
+def _as_text(file: Path, lines: list[int], operations: list[Operation], verdict: Verdict, seconds: float) -> str:
     keys, clients = len({each.key for each in operations}), len({each.client for each in operations})
     size = ", ".join((_count(len(operations), "operation"), _count(keys, "key"), _count(clients, "client")))
     answer = {True: "linearizable", False: "not linearizable", None: "inconclusive"}[verdict.ok]
-    lines = [f"{file}: {answer} ({size}, {seconds:.2f} s)"]
-    lines += [verdict.explanation] * bool(verdict.explanation)
-    lines += [
+    said = [f"{file}: {answer} ({size}, {seconds:.2f} s)"]
+    said += [verdict.explanation] * bool(verdict.explanation)
+    said += [
         f"  line {number}: {describe(original)}"
-        for number, original in sorted(_found(data, operations, verdict.operations), key=lambda each: each[0])
+        for number, original in sorted(_found(lines, operations, verdict.operations), key=lambda each: each[0])
     ]
-    return "\n".join(map(visible, lines))
+    return "\n".join(map(visible, said))
 
 
 def _as_json(
     file: Path,
     data: bytes,
+    lines: list[int],
     operations: list[Operation],
     verdict: Verdict,
     prefix: list[Operation] | None,
@@ -162,12 +171,12 @@ def _as_json(
     found["operations"] = len(operations)
     found["keys"] = len({each.key for each in operations})
     found["clients"] = len({each.client for each in operations})
-    lines = data.split(b"\n")
+    texts = data.split(b"\n")
     found["witness"] = [
-        {**msgspec.json.decode(lines[number - 1]), "line": number}
-        for number, _ in _found(data, operations, verdict.operations)
+        {**msgspec.json.decode(texts[number - 1]), "line": number}
+        for number, _ in _found(lines, operations, verdict.operations)
     ]
-    found["legal_prefix"] = None if prefix is None else [number for number, _ in _found(data, operations, prefix)]
+    found["legal_prefix"] = None if prefix is None else [number for number, _ in _found(lines, operations, prefix)]
     found["seconds"] = round(seconds, 3)
     return found
 
@@ -181,12 +190,11 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _found(data: bytes, operations: list[Operation], wanted: Sequence[Operation]) -> list[tuple[int, Operation]]:
+def _found(lines: list[int], operations: list[Operation], wanted: Sequence[Operation]) -> list[tuple[int, Operation]]:
     """The lines where these stand, and they."""
     if not wanted:
         return []
     places = {id(each): place for place, each in enumerate(operations)}
-    lines = line_numbers(data)
     return [(lines[places[id(each)]], each) for each in wanted]
 
 

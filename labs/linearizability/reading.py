@@ -40,8 +40,8 @@ def read(data: bytes) -> list[Operation]:
         operations: list[_Line] = msgspec.json.Decoder(_Line).decode_lines(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_each(data)
-    if not _has_a_line_each(data, len(operations)):
-        return _read_each(data)
+    if data.count(b"\n") - data.endswith(b"\n") != len(operations) - 1 or not data.startswith(b"{"):
+        return _read_each(data)  # there are blank lines, or not one operation on each
     for each in operations:
         if each.return_ is None:
             each.result = None
@@ -54,25 +54,23 @@ def read(data: bytes) -> list[Operation]:
     return list(operations)
 
 
-def _has_a_line_each(data: bytes, count: int) -> bool:
-    """Whether these so many objects stand on a line each, with no line between them.
-
-    A line end is not part of any string. So where a brace closes before it and one opens after it, an object ends.
-    """
-    lines = data.strip()
-    return lines.count(b"\n") == lines.count(b"}\n{") == count - 1
-
-
 def line_numbers(data: bytes) -> list[int]:
-    """On which line each operation stands."""
-    return [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    """On which line each operation of a file stands that was read. Raises `BadLine` if that is not one on each."""
+    lines = data.split(b"\n")
+    if any(line.strip()[:1] + line.strip()[-1:] not in (b"", b"{}") for line in lines):
+        _read_each(data)  # which tells what is wrong
+    return _filled(lines)
+
+
+def _filled(lines: list[bytes]) -> list[int]:
+    return [number for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _read_each(data: bytes) -> list[Operation]:
     operations: list[Operation] = []
     bad: list[str] = []
     lines = data.split(b"\n")
-    for number in line_numbers(data):
+    for number in _filled(lines):
         try:
             operations.append(_operation(msgspec.json.decode(lines[number - 1])))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -142,6 +142,12 @@ def test_the_lines_named_are_those_of_the_operations_meant(tmp_path: Path) -> No
     assert picture.read_text().count('id="answer"') == 1
 
 
+def test_an_operation_that_takes_two_lines_is_refused(tmp_path: Path) -> None:
+    """Also where another line has two, so that there are as many lines as operations."""
+    with pytest.raises(BadUsage, match="line 1 cannot be read as JSON"):
+        status(judge(tmp_path, PUT + STALE, *FRESH.replace('"result"', '\n"result"').splitlines()))
+
+
 def test_what_a_history_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
     evil = PUT.replace('"a"', json.dumps("\x1b[2J\n  line 7: x"))
     result = judge(tmp_path, evil, STALE)
