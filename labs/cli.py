@@ -2,6 +2,7 @@
 
 import errno
 import io
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,18 @@ EXISTING_FOLDER = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
+
+class _Factor(click.FloatRange):
+    """A number by which something can be multiplied, so neither infinite nor none at all."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        factor = super().convert(value, param, ctx)
+        return factor if math.isfinite(factor) else self.fail(f"{value} is not a number above 0.", param, ctx)
+
+
+PATIENCE = _Factor(min=0, min_open=True)
 STEPS = "Give up a search, where one is needed, after so many steps; without this it goes on until it knows."
 
 
@@ -85,7 +98,7 @@ def lab(context: click.Context) -> None:
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0, min_open=True),
+    type=PATIENCE,
     default=1.0,
     metavar="F",
     help="Stretch the bounds of waits by F, on a slow machine.",
@@ -218,9 +231,7 @@ def by_these_means(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--repeat", type=click.IntRange(min=1), metavar="N", help="Run each test N times.  [default: 1]")
 @click.option("--until-confident", is_flag=True, help="Run each test until it is known whether one can rely on it.")
 @click.option("--policy", type=click.Choice(POLICIES), default="all", show_default=True, help="As of `lab test`.")
-@click.option(
-    "--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", help="As of `lab test`."
-)
+@click.option("--patience", type=PATIENCE, default=1.0, metavar="F", help="As of `lab test`.")
 @by_these_means
 @click.option("--gradescope", type=NEW_FILE, metavar="FILE", help="Gradescope's results of a single submission.")
 @click.option("--github", is_flag=True, help="Tell GitHub Classroom the points of a single submission.")
@@ -278,7 +289,7 @@ def regrade(**options: object) -> int:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of logs.  [default: runs/TIME-ID]"
 )
-@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+@click.option("--patience", type=PATIENCE, default=1.0, metavar="F", hidden=True)
 def up(**options: object) -> int:
     """Start a live cluster of LAB (or of a suite), to be asked, broken and healed by hand.
 
@@ -304,7 +315,7 @@ def up(**options: object) -> int:
 @click.option(
     "--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="Seconds to spend, at most."
 )
-@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+@click.option("--patience", type=PATIENCE, default=1.0, metavar="F", hidden=True)
 def shrink(**options: object) -> int:
     """Make a failing run of the simulation small: few faults, few operations, all else simple.
 
@@ -332,7 +343,7 @@ def replay(**options: object) -> int:
 @click.option("--seed", type=int, metavar="K", help="The seed of the run.  [default: 1]")
 @click.option("--submission", type=EXISTING_FOLDER, metavar="DIR", help="The lab packages in DIR, not the reference.")
 @click.option("--schedule", type=EXISTING_FILE, metavar="FILE", help="A run that `lab shrink` or `save` has kept.")
-@click.option("--patience", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="F", hidden=True)
+@click.option("--patience", type=PATIENCE, default=1.0, metavar="F", hidden=True)
 def debug(**options: object) -> int:
     """Step forward and backward through a run of the simulation, look into its servers, choose what happens next.
 
@@ -368,13 +379,11 @@ def check(workers: int, seeds: int) -> int:
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
     metavar="N",
-    help="Simulate each test with up to N seeds: fewer where it notices the mistake nearly always.",
+    help="Simulate each test with up to N seeds: fewer where it notices the mistake nearly always.  [default: 200]",
 )
 @click.option(
-    "--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Run each test N times in real processes."
+    "--repeat", type=click.IntRange(min=1), metavar="N", help="Run each test N times in real processes.  [default: 1]"
 )
 @click.option("--all-tests", is_flag=True, help="A look at the other tests of the same suites, too.")
 @click.option("-n", "workers", type=click.IntRange(min=1), metavar="WORKERS", help="Processes that measure.")

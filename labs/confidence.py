@@ -39,6 +39,8 @@ class Tally(NamedTuple):
     failed: int
     undecided: int = 0
     """Those that could not tell, and so say nothing of how often it passes."""
+    starved: int = 0
+    """Runs that failed while the machine was too busy, and were done again: nobody knows whose fault it was."""
 
     @property
     def rate(self) -> float | None:
@@ -47,23 +49,37 @@ class Tally(NamedTuple):
 
 
 def interval(tally: Tally) -> tuple[float, float] | None:
-    """Between what and what the true rate lies, in 95 of a hundred cases. None if no run could tell."""
+    """Between what and what the true rate lies, in 95 of a hundred cases. None if no run could tell.
+
+    That has to hold whoever was at fault where a run failed on a machine that was too busy: the lower end takes it for
+    the submission's, the upper one for the machine's.
+    """
     if tally.rate is None:
         return None
-    runs, square = tally.passed + tally.failed, DEVIATIONS**2
-    middle = (tally.passed + square / 2) / (runs + square)
-    half = DEVIATIONS / (runs + square) * sqrt(tally.passed * tally.failed / runs + square / 4)
+    return _wilson(tally.passed, tally.failed + tally.starved)[0], _wilson(tally.passed, tally.failed)[1]
+
+
+def _wilson(passed: int, failed: int) -> tuple[float, float]:
+    runs, square = passed + failed, DEVIATIONS**2
+    middle = (passed + square / 2) / (runs + square)
+    half = DEVIATIONS / (runs + square) * sqrt(passed * failed / runs + square / 4)
     low, high = middle - half, middle + half
-    return (0.0 if tally.passed == 0 else low), (1.0 if tally.failed == 0 else high)
+    return (0.0 if passed == 0 else low), (1.0 if failed == 0 else high)
 
 
 def decide(tally: Tally) -> Decision:
-    """Wald's test: which of the two statements is to be believed. Neither yet: the next run will tell more."""
-    evidence = tally.passed * log(RELIABLE / UNRELIABLE) + tally.failed * log((1 - RELIABLE) / (1 - UNRELIABLE))
+    """Wald's test: which of the two statements is to be believed. Neither yet: the next run will tell more.
+
+    It is believed only if that does not depend on who was at fault where a run failed on a machine that was too busy.
+    """
     enough = log((1 - ERROR) / ERROR)
-    if evidence >= enough:
+    if _evidence(tally.passed, tally.failed + tally.starved) >= enough:
         return "reliable"
-    return "unreliable" if evidence <= -enough else ""
+    return "unreliable" if _evidence(tally.passed, tally.failed) <= -enough else ""
+
+
+def _evidence(passed: int, failed: int) -> float:
+    return passed * log(RELIABLE / UNRELIABLE) + failed * log((1 - RELIABLE) / (1 - UNRELIABLE))
 
 
 def judge(policy: Policy, tally: Tally) -> tuple[Literal["passed", "failed", "inconclusive"], float]:

@@ -183,6 +183,11 @@ class Reporter:
         """One entry a test."""
         return [summarise(attempts) for attempts in self._tests()]
 
+    def max_points(self, lab: str | None = None) -> int:
+        """What all tests that are to run are worth, or those of one lab."""
+        tests = by_test(each for each in self._expected.values() if lab in (None, each.lab))
+        return sum(attempts[0].points for attempts in tests)
+
     def attempts(self) -> list[Attempt]:
         """What each finished pytest item told, in the order of their files."""
         return [attempt for attempts in self._tests() for attempt in attempts]
@@ -213,7 +218,7 @@ class Reporter:
     def _table(self, lab: str, tests: list[list[Attempt]]) -> Table:
         table = Table(title=lab, title_justify="left", title_style="bold", show_footer=True)
         results = [summarise(attempts) for attempts in tests]
-        points = f"{sum(r.points for r in results):g}/{sum(r.max_points for r in results):g}"
+        points = f"{sum(r.points for r in results):g}/{self.max_points(lab):g}"
         table.add_column("Test", "total", ratio=1)
         table.add_column("Part")
         table.add_column("World")
@@ -285,13 +290,13 @@ def _counts(statuses: list[Status]) -> list[tuple[str, str]]:
 def _verdict(attempts: list[Attempt], result: TestResult) -> Text:
     said: str = result.status
     if result.runs > 1 and attempts[0].world == "sim":
-        of = f"{len(result.failed_seeds)} of {result.runs}" if result.failed_seeds else str(result.runs)
-        said += f" ({of} seeds)"
+        failed = len(result.failed_seeds)
+        said += f" ({f'{failed} of {result.runs} seeds failed' if failed else f'{result.runs} seeds'})"
     elif result.runs > 1:
-        said += f" ({result.passes} of {result.runs})"
+        said += f" ({result.passes} of {result.runs} passed)"
         if result.interval:
             low, high = result.interval
             said += f"\n{low:.0%} to {high:.0%}" + (f", {result.decision}" if result.decision else "")
     if result.starved:
-        said += f"\nmachine too busy in {result.starved} more"
+        said += f"\n{result.starved} more failed, the machine too busy to tell"
     return Text(said, COLOURS[result.status])

@@ -7,6 +7,7 @@ run has a folder, every test a folder of its own in it. Whatever happens, the ru
 processes and socket files it has left behind.
 """
 
+import math
 import os
 import signal
 import sys
@@ -184,8 +185,8 @@ def pytest_configure(config: pytest.Config) -> None:
             packages(submission)
         except BadUsage as error:
             raise pytest.UsageError(str(error)) from None
-    if config.getoption("patience") <= 0:
-        raise pytest.UsageError(f"expected --patience to be more than 0, got {config.getoption('patience'):g}")
+    if not 0 < config.getoption("patience") < math.inf:
+        raise pytest.UsageError(f"expected --patience to be a number above 0, got {config.getoption('patience'):g}")
     try:
         check_options(
             config.getoption("world"),
@@ -253,6 +254,17 @@ def pytest_configure_node(node: Any) -> None:
     run = node.config.stash[RUN]
     node.workerinput.update(lab_run=run.id, lab_folder=str(run.folder), lab_prunable=run.prunable)
     node.workerinput["lab_sandbox"] = msgspec.json.encode(node.config.stash[SANDBOX])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With the whole name of a graded test, -k means that one, and not others whose names only begin like it."""
+    keyword = config.getoption("keyword")
+    graded = [item for item in items if isinstance(item, pytest.Function) and grade_of(item.function) is not None]
+    named = [item for item in graded if item.originalname == keyword]
+    if named:
+        config.hook.pytest_deselected(items=[item for item in items if item not in named])
+        items[:] = named
 
 
 # --- running ---------------------------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ def replay(request: Request) -> int:
         console.print(f"It passes.{before}")
         return PASSED
     logs = [f"\n{name} wrote\n{tail}" for name, tail in failure.logs.items()]
-    console.print("\n".join([f"{outcome.status}: {failure.message}", failure.where, *logs]))
+    stuck = f"\n{failure.stuck}" if failure.stuck else ""
+    console.print("\n".join(filter(None, [f"{outcome.status}: {failure.message}", failure.where, stuck, *logs])))
     if request.out is not None:
         console.print(f"\nfiles   {short(request.out / str(schedule.seed))}")
     return EXIT[outcome.status]

@@ -126,7 +126,11 @@ class RunResult(msgspec.Struct):
     world: str
     points: float
     max_points: int
+    """Of all tests that were asked for."""
     tests: list[TestResult]
+    """Those that have run."""
+    interrupted: bool = False
+    """Whether somebody ended the run before all tests had run."""
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -163,12 +167,14 @@ def summarise(attempts: list[Attempt]) -> TestResult:
 
 def tally_of(attempts: Iterable[Attempt]) -> Tally:
     """What came of all their runs."""
-    passed = failed = undecided = 0
+    passed = failed = undecided = starved = 0
     for attempt in attempts:
         passed += attempt.runs - len(attempt.failed_seeds) - attempt.undecided
-        failed += len(attempt.failed_seeds) or attempt.status in ("failed", "error")  # it may not even have begun
+        never_begun = not attempt.runs and attempt.status in ("failed", "error")
+        failed += len(attempt.failed_seeds) + never_begun
         undecided += attempt.undecided
-    return Tally(passed, failed, undecided)
+        starved += attempt.starved
+    return Tally(passed, failed, undecided, starved)
 
 
 def _worth(points: int, share: float) -> float:

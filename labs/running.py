@@ -19,15 +19,15 @@ from labs.cluster import Cluster, Mark, NotInTime, ServerStopped
 from labs.confidence import MOST_RUNS, Decision, Tally, decide
 from labs.grading import Grade, GradedTest, Inconclusive
 from labs.history import History, Operation
-from labs.places import command, short
+from labs.places import command, short, tests_of
 from labs.process.cluster import ProcessCluster
 from labs.process.machine import Watch
 from labs.process.processes import Keepers, NotImported
 from labs.results import Failure, Status, worst
 from labs.runs import Turns
 from labs.sandbox.plan import Sandbox
-from labs.sim.client import SimWorker
-from labs.sim.run import NOT_IMPORTED, Outcome
+from labs.sim.client import MANY_SEEDS, SimWorker
+from labs.sim.run import NOT_IMPORTED, NOT_REPEATABLE, Outcome
 from labs.submission import check_offered, commands, module_path
 from labs.suites import Suite
 from labs.traces import events
@@ -133,13 +133,22 @@ class Runner:
 
     def replay(self, item: GradedItem, world: World, seed: int) -> str:
         """The command that runs this again."""
+        own = item.file != tests_of(item.suite)
+        where = f"{shlex.quote(short(item.file))}::{item.name}" if own else f"{item.suite.name} -k {item.name}"
+        sandbox = ""
+        if self._sandbox is not None and world == "process":
+            limits = self._sandbox.limits.given()
+            sandbox = " --sandbox" + (f" --limits {limits}" if limits else "")
+        return f"{command()} test {where} --world {world} --seed {seed}{self._options()}{sandbox}"
+
+    def _options(self) -> str:
+        """What has to be said again of the submission, and of the time it has."""
         submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
-        return f"{command()} test {item.suite.name} -k {item.name} --world {world} --seed {seed}{submission}"
+        return submission + (f" --patience {self.patience:g}" if self.patience != 1.0 else "")
 
     def _more(self, name: str, item: GradedItem, seed: int) -> str:
         """The command that does something with a failure of the simulation: shrink it, or step through it."""
-        submission = f" --submission {shlex.quote(short(self.submission))}" if self.submission else ""
-        return f"{command()} {name} {item.suite.name}::{item.name} --seed {seed}{submission}"
+        return f"{command()} {name} {item.suite.name}::{item.name} --seed {seed}{self._options()}"
 
     def run(self, item: GradedItem, world: World, seeds: Sequence[int], folder: Path) -> Report:
         """Runs the test in a world: once with each seed in the simulation, and with the first in real processes."""
@@ -167,7 +176,8 @@ class Runner:
         with _noting(folder / "progress", MOST_RUNS) as progress:
             while report.status != "error" and not report.undecided:
                 progress.note(len(report.failed_seeds))
-                report.decision = decide(Tally(report.runs - len(report.failed_seeds), len(report.failed_seeds)))
+                failed = len(report.failed_seeds)
+                report.decision = decide(Tally(report.runs - failed, failed, starved=report.starved))
                 if report.decision or report.runs == MOST_RUNS:
                     break
                 again = seed + report.runs
@@ -244,7 +254,7 @@ class Runner:
                 except Exception as error:
                     _forget_tasks()
                     cluster.stop_recording()
-                    failure.where = _where(item, traceback.extract_tb(error.__traceback__))
+                    failure.where = _where(item, list(_frames(error)))
                     if not isinstance(error, ServerStopped):  # which shows the log of the server that it is about
                         failure.logs = _tails({name: cluster.log(name) for name in cluster.names})
                     if isinstance(error, NotInTime | CallFailed):
@@ -280,11 +290,11 @@ class Runner:
         try:
             async with asyncio.timeout(limit) as timeout:
                 await item.function(cluster)
-        except TimeoutError:
+        except TimeoutError as error:
             if not timeout.expired():
                 raise
             cluster.check()
-            raise NotInTime(f"expected the whole test to take at most {limit:g} s, and it was not over then") from None
+            raise NotInTime(f"expected the whole test to take at most {limit:g} s, and it was not over then") from error
         except (AssertionError, CallFailed, CallRefused):
             cluster.check()  # a server that ended by itself is the better explanation
             raise
@@ -318,11 +328,14 @@ class Runner:
             return Report("failed", len(seeds), [], Failure(message, seeds[0], replay, str(folder)))
         failed.sort(key=lambda outcome: outcome.seed)
         first = min(failed, key=lambda outcome: ("failed", "error", "inconclusive").index(outcome.status))
-        failure = failure_of(item, first, self.replay(item, "sim", first.seed), str(folder / str(first.seed)))
+        replay = self.replay(item, "sim", first.seed)
+        if NOT_REPEATABLE in first.message:  # which shows only where a seed runs twice
+            replay += f" --seeds {MANY_SEEDS}"
+        failure = failure_of(item, first, replay, str(folder / str(first.seed)))
         once_more = [first] if first.runaway else self._simulate(item, [first.seed], folder)
         for again in once_more:  # and now all that it leaves is kept
             keep(again, folder / str(first.seed), failure)
-        if first.status == "failed":
+        if first.status == "failed" and item.file == tests_of(item.suite):  # the only ones that they know
             failure.shrink = f"{self._more('shrink', item, first.seed)} --out small.json"
             failure.debug = self._more("debug", item, first.seed)
         wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
@@ -461,6 +474,13 @@ def _judge(cluster: Cluster) -> None:
         raise Inconclusive(verdict.explanation)
     if not verdict.ok:
         raise NotLinearizable(verdict.explanation)
+
+
+def _frames(error: BaseException | None) -> Iterator[traceback.FrameSummary]:
+    """The lines through which an error passed, and those through which the one passed that it came of."""
+    while error is not None:
+        yield from traceback.extract_tb(error.__traceback__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _where(item: GradedItem, frames: Iterable[traceback.FrameSummary]) -> str:

@@ -9,6 +9,7 @@ alone.
 
 import math
 import re
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from labs.running import parse_traceback
 from labs.schedules import VERSION, Schedule, count, describe, find_test, kind_of, path_of, run
 from labs.sim.client import SimWorker
 from labs.sim.run import Outcome
-from labs.usage import FAILED, PASSED, BadUsage
+from labs.usage import FAILED, INTERRUPTED, PASSED, BadUsage
 
 ORDER: Final = ("message times", "blows", "steps", "faults")
 """In which kinds of choices are left out: those first that most others hang on."""
@@ -47,7 +48,10 @@ class Request:
 
 
 def shrink(request: Request) -> int:
-    """Shrinks a failing seed and saves what is left. Returns the exit status: 0 if it was saved. Raises `BadUsage`."""
+    """Shrinks a failing seed and saves what is left. Returns the exit status: 0 if it was saved. Raises `BadUsage`.
+
+    A Ctrl-C ends the shrinking, and what it has come to is saved.
+    """
     item = find_test(request.test)
     path = path_of(request.submission, item)
     if not request.out.absolute().parent.is_dir():
@@ -67,7 +71,12 @@ def shrink(request: Request) -> int:
             )
             return FAILED
         shrinker = Shrinker(trial, first, request.runs, request.seconds, status.update)
-        best = shrinker.shrink()
+        interrupted = False
+        try:
+            shrinker.shrink()
+        except KeyboardInterrupt:  # what was found until then is worth having
+            interrupted = True
+        best = shrinker.best
         again = trial(best.choices)
     if again.digest != best.digest:
         console.print("The shrunk run did not come out the same twice, so nothing was saved.")
@@ -79,15 +88,16 @@ def shrink(request: Request) -> int:
     schedule.write(request.out)
     console.print(f"before  {count(first.choices)}; {first.messages} messages in {first.virtual_seconds:.1f} s")
     console.print(f"after   {count(best.choices)}; {best.messages} messages in {best.virtual_seconds:.1f} s")
-    console.print(f"took    {shrinker.runs} runs, {shrinker.elapsed:.0f} s{'' if shrinker.done else ' (all it might)'}")
+    how_far = "" if shrinker.done else " (interrupted)" if interrupted else " (all it might)"
+    console.print(f"took    {shrinker.runs} runs, {shrinker.elapsed:.0f} s{how_far}")
     for choice in best.choices[:SHOWN]:
         console.print(describe(choice))
     if len(best.choices) > SHOWN:
         console.print(f"… and {len(best.choices) - SHOWN} more")
     console.print(f"\n{message}\n")
-    submission = f" --submission {short(request.submission)}" if request.submission else ""
-    console.print(f"replay  {command()} replay {short(request.out)}{submission}")
-    return PASSED
+    submission = f" --submission {shlex.quote(short(request.submission))}" if request.submission else ""
+    console.print(f"replay  {command()} replay {shlex.quote(short(request.out))}{submission}")
+    return INTERRUPTED if interrupted else PASSED
 
 
 _NOT_FAILED: Final = "expected a seed with which the test fails, but {} with seed {} has {}{}"

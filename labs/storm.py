@@ -52,6 +52,7 @@ class Storm:
         """Lasts so long. Then everything heals and wakes, and only the dead stay dead."""
         mix = ", ".join(f"{blow.__name__.strip('_')} {odds:.2f}" for blow, odds in self._odds.items())
         print(f"storm: {mix}, {self.deaths} deaths")
+        self.cluster.record("note", "", text=f"storm: {mix}, {self.deaths} deaths")
         end = self.cluster.now() + seconds
         self._deaths = sorted(end - self.random.uniform(0.0, seconds) for _ in range(self.deaths))
         while self.cluster.now() < end:

@@ -5,6 +5,7 @@ logs of that run.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -176,8 +177,12 @@ def cuts(cluster: Cluster) -> list[str]:
 # --- one server ------------------------------------------------------------------------------------------------------
 
 
+_STACKS: Final = re.compile(r"^(?:Current thread|Thread) 0x.*\n(?:  .*\n?)*", re.MULTILINE)
+"""What a server that hears nobody writes into its log when it is looked into."""
+
+
 def _last_words(log: str) -> list[str]:
-    lines = log.rstrip().splitlines()
+    lines = _STACKS.sub("", log).rstrip().splitlines()
     return [f"  last in its log: {lines[-1].strip()}"] if lines else []
 
 

@@ -75,7 +75,7 @@ def run(request: Request) -> int:
         reporter = Reporter(Terminal(file=terminal, width=width), heading, expected, report)
         code = pytest.main(_arguments(request, files, workers), plugins=[reporter])
     results = reporter.results()
-    found = _summary(request, lab, results)
+    found = _summary(request, lab, reporter)
     for file in filter(None, (reporter.folder / RESULT, request.json)):
         file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     if reporter.interrupted:
@@ -83,15 +83,17 @@ def run(request: Request) -> int:
     return FAILED if reporter.problems else _status(results, code)
 
 
-def _summary(request: Request, lab: str, results: list[TestResult]) -> RunResult:
+def _summary(request: Request, lab: str, reporter: Reporter) -> RunResult:
+    results = reporter.results()
     return RunResult(
         version=VERSION,
         lab=lab,
         submission=str(request.submission) if request.submission else None,
         world=request.world,
-        points=sum(result.points for result in results),
-        max_points=sum(result.max_points for result in results),
+        points=round(sum(result.points for result in results), 2),
+        max_points=reporter.max_points(),
         tests=results,
+        interrupted=reporter.interrupted,
     )
 
 
@@ -103,7 +105,7 @@ def _report(request: Request, lab: str, reporter: Reporter) -> Path | None:
     from labs.report.gathering import run_of
     from labs.report.showing import FILE, write
 
-    run = run_of(reporter.folder.resolve(), _summary(request, lab, reporter.results()), attempts)
+    run = run_of(reporter.folder.resolve(), _summary(request, lab, reporter), attempts)
     try:
         return write(reporter.folder / FILE, run)
     except BadUsage as error:  # the disk is full, say: the verdicts are worth more than their picture

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -44,8 +45,10 @@ class Request:
     targets: tuple[str, ...] = ()
     """Labs, suites, kinds such as VS1, or parts of a mistake's name. None: all mistakes."""
     world: str = "sim"
-    seeds: int = odds.SEEDS
-    repeat: int = 1
+    seeds: int | None = None
+    """None: as many as a student is asked to run."""
+    repeat: int | None = None
+    """None: once."""
     all_tests: bool = False
     workers: int | None = None
     folder: Path | None = None
@@ -61,6 +64,7 @@ def run(request: Request) -> int:
     """Measures, shows, and writes what was asked for. Returns the exit status. Raises `BadUsage`."""
     if not is_checkout():
         raise BadUsage("lab mistakes needs a checkout of the project: the tables of mistakes are not installed")
+    _check_options(request)
     _check_outputs(request)
     folder = request.folder or root() / "tests" / "mistakes"
     earlier = _read(request.add) if request.add else None
@@ -75,9 +79,7 @@ def run(request: Request) -> int:
                 these = [
                     subject
                     for lab, mistakes in chosen.items()
-                    for subject in measuring.subjects(
-                        lab, mistakes, world, request.seeds if world == "sim" else request.repeat, request.all_tests
-                    )
+                    for subject in measuring.subjects(lab, mistakes, world, _runs(request, world), request.all_tests)
                 ]
                 found += these
                 Measurement(console, world, these, request.workers).run()
@@ -124,6 +126,17 @@ def _world(name: str) -> World:
     return "process" if name == "process" else "sim"
 
 
+def _runs(request: Request, world: World) -> int:
+    return (request.seeds or odds.SEEDS) if world == "sim" else (request.repeat or 1)
+
+
+def _check_options(request: Request) -> None:
+    if request.repeat is not None and request.world == "sim":
+        raise BadUsage("expected --repeat with real processes: add --world process or --world both")
+    if request.seeds is not None and request.world == "process":
+        raise BadUsage("expected --seeds with the simulation: leave --world process out, or say --world both")
+
+
 def _check_outputs(request: Request) -> None:
     for file in filter(None, (request.json, request.html, request.markdown)):
         if not file.absolute().parent.is_dir():
@@ -148,7 +161,14 @@ def _write(request: Request, came: Matrix, kinds: dict[str, Kind], chosen: dict[
     if request.html:
         request.html.write_text(page(came))
     if request.markdown:
-        request.markdown.write_text(document(came, kinds, chosen))
+        words = [*map(shlex.quote, request.targets)]
+        words += [f"--world {request.world}"] * (request.world != "sim")
+        words += [f"--seeds {request.seeds}"] * bool(request.seeds) + [f"--repeat {request.repeat}"] * bool(
+            request.repeat
+        )
+        words += ["--all-tests"] * request.all_tests
+        everything = {} if request.targets else kinds  # of some mistakes it says nothing what is left out
+        request.markdown.write_text(document(came, everything, chosen, " ".join(["lab mistakes", *words])))
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from labs.suites import SUITES
 HEAD: Final = """\
 # Mistakes, and the tests that notice them
 
-*Made by `lab mistakes{worlds} --markdown docs/mistakes.md`; changes by hand are lost.*
+*Made by `{command} --markdown`; changes by hand are lost.*
 
 A graded test is worth what it catches. Each row below is a mistake that was planted in a copy of the reference, most of
 them one line, together with the tests that fail because of it. Most are of a kind found in students' solutions
@@ -35,12 +35,11 @@ IN_PROCESSES: Final = """\
 """
 
 
-def document(came: Matrix, kinds: Mapping[str, Kind], chosen: Mapping[str, list[Mistake]]) -> str:
-    """The page."""
+def document(came: Matrix, kinds: Mapping[str, Kind], chosen: Mapping[str, list[Mistake]], command: str) -> str:
+    """The page, which that command has made. Of `kinds` without a mistake it says why there is none."""
     simulated, both = "sim" in came.worlds, len(came.worlds) > 1
-    worlds = " --world both" if both else "" if simulated else " --world process"
     head = HEAD.format(
-        worlds=worlds, seeds=OF_SEEDS if simulated else ", in real processes", sure=f"{SURE}." if simulated else ""
+        command=command, seeds=OF_SEEDS if simulated else ", in real processes", sure=f"{SURE}." if simulated else ""
     )
     parts = [head + (IN_PROCESSES if both else ""), _summary(came)]
     for suite in SUITES:

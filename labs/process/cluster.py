@@ -31,7 +31,7 @@ from labs.process.processes import Keeper, Process
 from labs.process.taps import Tap
 from labs.sandbox import files, usage
 from labs.sandbox.gate import Gate, listens
-from labs.sandbox.limits import Limits
+from labs.sandbox.limits import Limits, show_size
 from labs.sandbox.usage import Processors
 from labs.traces.bodies import MOST, cut_text
 from labs.traces.events import Event
@@ -331,7 +331,13 @@ class ProcessCluster(Cluster):
 
     def _obituary(self, name: str, server: Server) -> str:
         how = "" if server.process is None else server.process.how
-        return f"{name} ({server.role}) ended by itself: {how}. A server runs until it is killed.\n{self._tail(name)}"
+        tail = self._tail(name)
+        text = f"{name} ({server.role}) ended by itself: {how}. A server runs until it is killed."
+        if self._keeper.sandbox is not None and "MemoryError" in tail:
+            text += (
+                f" The sandbox gives all servers together {show_size(self._keeper.sandbox.limits.memory)} of memory."
+            )
+        return f"{text}\n{tail}"
 
     def memory(self, name: str) -> int:
         process = self._servers[name].process

@@ -59,5 +59,10 @@ class Limits(msgspec.Struct, frozen=True):
             given[name] = parse_size(size)
         return cls(**given)
 
+    def given(self) -> str:
+        """Those that are not the defaults, as `parse` takes them. Empty if all are."""
+        changed = [name for name in self.__struct_fields__ if getattr(self, name) != getattr(Limits(), name)]
+        return ",".join(f"{name}={getattr(self, name)}" for name in changed)
+
     def __str__(self) -> str:
         return ",".join(f"{name}={getattr(self, name)}" for name in self.__struct_fields__)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from common.host import CallFailed
 from labs import stuck
 from labs.choices import Choice, Choices
 from labs.cluster import Cluster, Mark, NotInTime
@@ -34,6 +35,13 @@ Test = Callable[[Any], Awaitable[None]]
 
 NOT_IMPORTED: Final = "could not be imported:\n"
 """How the message begins of a submission, or a test, that Python could not load."""
+
+
+NOT_REPEATABLE: Final = (
+    "the same seed gave another run the second time, so nothing here can be replayed. Something in the servers does not"
+    " come from the seed: the order of a set, an id(), state that one run leaves to the next?"
+)
+"""What is said of a seed that was run twice."""
 
 
 class Outcome(msgspec.Struct, omit_defaults=True):
@@ -178,7 +186,7 @@ def _no_collection() -> Iterator[None]:
 async def _checked(test: Test, cluster: SimCluster, outcome: Outcome) -> None:
     try:
         await test(cluster)
-    except NotInTime:
+    except (NotInTime, CallFailed):
         outcome.virtual_seconds = cluster.now()
         cluster.stop_recording()
         outcome.stuck = await stuck.describe(cluster)

@@ -24,14 +24,10 @@ from labs.cluster import Cluster
 from labs.grading import Inconclusive
 from labs.sim import guard
 from labs.sim.errors import own_traceback
-from labs.sim.run import LIMIT, NOT_IMPORTED, Outcome, Test, run
+from labs.sim.run import LIMIT, NOT_IMPORTED, NOT_REPEATABLE, Outcome, Test, run
 from labs.traces.events import Header
 
 PR_SET_PDEATHSIG: Final = 1
-NOT_REPEATABLE: Final = (
-    "the same seed gave another run the second time, so nothing here can be replayed. Something in the servers does not"
-    " come from the seed: the order of a set, an id(), state that one run leaves to the next?"
-)
 
 
 class Job(msgspec.Struct):

@@ -83,6 +83,7 @@ def test_json_has_one_entry_a_test(lab: Lab, tmp_path: Path) -> None:
         "world": "both",
         "points": 2,
         "max_points": 2,
+        "interrupted": False,
         "tests": [
             {"id": f"{test}[process]", **twice, **common},
             {"id": f"{test}[sim]", **thrice, **common},
@@ -222,10 +223,57 @@ def test_a_test_runs_until_one_can_be_confident(lab: Lab, tmp_path: Path) -> Non
     words = ["-k", "test_restarted_backup_is_announced", "--until-confident", "-n0", "--json", file]
     done = lab("test", "viewservice", *words, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed (31 of 31)" in done.stdout
+    assert "passed (31 of 31 passed)" in done.stdout
     assert "89% to 100%, reliable" in done.stdout
     (test,) = json.loads(file.read_text())["tests"]
     assert (test["runs"], test["passes"], test["decision"]) == (31, 31, "reliable")
+
+
+def test_the_whole_name_of_a_test_means_that_one() -> None:
+    names = {each.test.rpartition("::")[2] for each in testing.catalogue(("pbservice",), "test_at_most_once")}
+    assert names == {"test_at_most_once"}
+    names = {each.test.rpartition("::")[2] for each in testing.catalogue(("pbservice",), "at_most_once")}
+    assert names >= {"test_at_most_once", "test_at_most_once_with_backup"}
+
+
+OWN: Final = """
+from labs.cluster import Cluster
+from labs.grading import graded
+
+SUITE = "viewservice"
+
+
+@graded(part="A", points=1, within=10.0)
+async def test_wrong(cluster: Cluster) -> None:
+    \"""Nothing is right.\"""
+    assert cluster.now() < 0
+"""
+
+
+@pytest.mark.parametrize("world", ["process", "sim"])
+def test_a_test_of_one_s_own_is_replayed_as_it_was_run(lab: Lab, tmp_path: Path, world: str) -> None:
+    file = tmp_path / "test my own.py"
+    file.write_text(OWN)
+    words = ["--world", world, "--patience", "2.5", *["--no-trace"] * (world == "process")]
+    done = lab("test", file, *words, "--out", tmp_path / "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (replay,) = re.findall("^replay  (.*)$", done.stdout, re.MULTILINE)
+    assert replay.endswith(f"::test_wrong --world {world} --seed 1 --patience 2.5")
+    assert not re.search("^(shrink|debug)  ", done.stdout, re.MULTILINE)
+    again = lab(*shlex.split(replay)[1:], "--out", tmp_path / "again")
+    assert again.returncode == 1, again.stdout + again.stderr
+    assert replay in again.stdout
+
+
+def test_an_interrupted_run_says_so(lab: Lab, tmp_path: Path) -> None:
+    first = OWN.partition("@")[1] + OWN.partition("@")[2].replace("test_wrong", "test_first")
+    first = first.replace("assert cluster.now() < 0", "raise KeyboardInterrupt  # somebody has enough")
+    (tmp_path / "test_own.py").write_text(OWN.replace("@", f"{first}\n\n@", 1))
+    words = ["-n0", "--no-trace", "--json", tmp_path / "f.json", "--out", tmp_path / "run"]
+    done = lab("test", tmp_path / "test_own.py", *words)
+    assert done.returncode == 130, done.stdout + done.stderr
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert (found["interrupted"], found["points"], found["max_points"], found["tests"]) == (True, 0, 2, [])
 
 
 @pytest.mark.parametrize("policy", ["weighted", "majority", "best"])
@@ -251,6 +299,8 @@ def test_a_wrong_solution_gets_nothing_by_any_policy(lab: Lab, tmp_path: Path, b
         (["test", "--world", "moon"], "moon"),
         (["test", "--seeds", "0"], "--seeds"),
         (["test", "--patience", "0"], "--patience"),
+        (["test", "--patience", "nan"], "not a number above 0"),
+        (["test", "--patience", "inf"], "not a number above 0"),
         (["test", "--seeds", "5"], "use --repeat N"),
         (["test", "--world", "sim", "--repeat", "5"], "use --seeds N"),
         (["test", "--world", "sim", "--until-confident"], "use --seeds N"),

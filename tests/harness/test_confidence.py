@@ -58,6 +58,16 @@ def test_intervals_are_wilson_s(passed: int, failed: int, low: float, high: floa
     assert found == pytest.approx((low, high), abs=5e-5)
 
 
+def test_of_failures_on_a_busy_machine_nobody_knows_whose_they_were() -> None:
+    """What is said has to be true either way."""
+    low, high = interval(Tally(6, 0, starved=3)) or (0.0, 0.0)
+    assert low == pytest.approx((interval(Tally(6, 3)) or (0.0, 0.0))[0])
+    assert high == 1.0
+    assert [decide(Tally(31, 0, starved=starved)) for starved in (0, 1)] == ["reliable", ""]
+    assert decide(Tally(56, 0, starved=1)) == "reliable"
+    assert decide(Tally(0, 1, starved=5)) == ""
+
+
 def test_of_nothing_there_is_no_rate() -> None:
     assert Tally(0, 0, 2).rate is None
     assert interval(Tally(0, 0, 2)) is None

@@ -154,7 +154,9 @@ def test_a_mistake_of_which_every_run_was_inconclusive_is_told(interrupted: bool
     assert ("nobody knows whether the mistake 'dead late' is noticed" in said) == (not interrupted)
     assert [each.name for each in came.mistakes] == ([] if interrupted else ["dead late"])
     assert came.is_good == interrupted  # of what was not reached nothing is said
-    assert ("unknown: the machine was too busy" in document(came, {}, {"lab1": [mistake]})) == (not interrupted)
+    assert ("unknown: the machine was too busy" in document(came, {}, {"lab1": [mistake]}, "lab mistakes")) == (
+        not interrupted
+    )
 
 
 def test_a_mistake_that_cannot_be_made_is_named_and_the_others_go_on(tmp_path: Path) -> None:
@@ -244,6 +246,8 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_nothing(tmp_path: Pat
         (["--tables", "."], "lab1.py"),
         (["--tables", "broken"], "nothing"),
         (["--json", "no/such/folder/r.json"], "no/such/folder"),
+        (["--repeat", "3"], "expected --repeat with real processes"),
+        (["--world", "process", "--seeds", "3"], "expected --seeds with the simulation"),
         (["--add", "broken/lab1.py"], "what `lab mistakes --json` writes in broken/lab1.py: JSON is malformed"),
     ],
 )

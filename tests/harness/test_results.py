@@ -68,6 +68,20 @@ def test_a_worker_s_death_counts_as_a_failure() -> None:
     assert tally_of([attempt("passed"), died]) == Tally(1, 1)
 
 
+def test_a_batch_in_which_something_never_happened_fails_without_a_failed_run() -> None:
+    batch = attempt("failed", message="never")
+    batch.world, batch.runs, batch.failed_seeds = "sim", 60, []
+    result = summarise([batch])
+    assert (result.status, result.points, result.passes, result.pass_rate) == ("failed", 0, 60, 1.0)
+
+
+def test_points_have_two_digits_at_most() -> None:
+    attempts = [attempt("passed"), attempt("failed", 2, "wrong"), attempt("failed", 3, "wrong")]
+    for each in attempts:
+        each.policy = "weighted"
+    assert summarise(attempts).points == 1.33
+
+
 def test_runs_on_a_busy_machine_say_nothing_of_the_rate() -> None:
     undecided = attempt("inconclusive", 2, "too busy")
     undecided.failed_seeds, undecided.undecided = [], 1

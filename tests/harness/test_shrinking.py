@@ -1,17 +1,22 @@
 """`lab shrink` and `lab replay`: from a failing seed to a small schedule in a file, and back."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from labs import shrinking
 from labs.choices import NEVER, Choice
 from labs.schedules import VERSION, Schedule, count, describe, find_test
 from labs.shrinking import Shrinker, way_of
 from labs.sim.run import Outcome
-from labs.usage import BadUsage
+from labs.usage import INTERRUPTED, BadUsage
 from tests.commands import lab, planted
 
 TEST: Final = "paxos::test_peers_in_a_storm"
@@ -163,6 +168,28 @@ def small(mine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             return file
         assert f"with seed {seed} has passed" in done.stderr
     raise AssertionError("expected a seed that fails")
+
+
+def test_who_interrupts_gets_the_smallest_run_so_far(
+    mine: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place with a space in its name, too, is one word of the command that replays it."""
+    place = tmp_path / "in here"
+    (place / "mine").parent.mkdir()
+    (place / "mine").symlink_to(mine)
+
+    def interrupt(shrinker: Shrinker) -> Outcome:
+        shrinker._fails([])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shrinker, "shrink", interrupt)
+    request = shrinking.Request(TEST, Schedule.read(small).seed, place / "small.json", place / "mine")
+    console = StringIO()
+    with redirect_stdout(console):
+        assert shrinking.shrink(request) == INTERRUPTED
+    assert "(interrupted)" in console.getvalue()
+    (replay,) = re.findall("^replay  (.*)$", console.getvalue(), re.MULTILINE)
+    assert lab(*shlex.split(replay)[1:]).returncode == 1
 
 
 def test_a_shrunk_failure_is_small_and_replayed_exactly(mine: Path, small: Path, tmp_path: Path) -> None:

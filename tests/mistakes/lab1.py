@@ -541,6 +541,27 @@ FORWARDING = [
         ("test_old_primary_serves_no_gets", "test_get_after_put", "test_old_primary_completes_no_append"),
     ),
     Mistake(
+        "PB11",
+        "only what is forwarded in a later view is refused",
+        "What an old primary forwards looks like what the new one has executed already, once that has done more.",
+        (
+            Edit(
+                REPLICA,
+                """
+                if not self.is_backup or request.viewnum != self.view.viewnum:
+                    return NotBackup(self.view.viewnum)
+                if not self.is_valid or request.batch > self.batch + 1:
+                """,
+                """
+                if request.viewnum > self.view.viewnum:
+                    return NotBackup(self.view.viewnum)
+                if not self.is_valid or request.batch > self.batch + 1:
+                """,
+            ),
+        ),
+        ("test_old_primary_completes_no_append",),
+    ),
+    Mistake(
         "PB21",
         "the new value is forwarded, and not what an Append adds",
         "A retry that waits in the same batch adds to it twice.",

@@ -156,6 +156,7 @@ def test_a_test_that_takes_too_long_says_what_it_waits_for(bench: Bench) -> None
     assert report.status == "failed"
     assert report.failure
     assert "expected the whole test to take at most 5 s" in report.failure.message
+    assert 'await cluster.call("a", Echo("", seconds=1000.0), timeout=None)' in report.failure.where
     said = (Path(report.failure.folder) / "stuck.txt").read_text()
     assert report.failure.stuck in said
     assert report.failure.stuck in report.failure.text()

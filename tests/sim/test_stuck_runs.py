@@ -47,6 +47,17 @@ def test_where_nothing_ever_happens_again_it_is_told_too() -> None:
     assert "nobody can call a: its links are cut" in said
 
 
+def test_who_does_not_answer_the_test_itself_is_looked_into() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.start("echo", "b")
+        await cluster.call("a", Relay("b", "x", seconds=100.0, timeout=100.0), timeout=2.0)
+
+    outcome = play(scenario)
+    assert "CallFailed" in outcome.message
+    assert "a waits for b (Echo, 2.0 s)" in summary(outcome.stuck)
+
+
 def test_a_run_over_its_limit_tells_too() -> None:
     async def scenario(cluster: SimCluster) -> None:
         await cluster.start("echo", "a")
