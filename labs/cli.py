@@ -390,7 +390,9 @@ def check(workers: int, seeds: int) -> int:
 @click.option("--json", "json", type=NEW_FILE, metavar="FILE", help="Write what came of it as JSON.")
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a heat map as a page of HTML.")
 @click.option("--markdown", type=NEW_FILE, metavar="FILE", help="Write the tables as Markdown.")
-@click.option("--add", type=EXISTING_FILE, metavar="FILE", help="Show this, too: an earlier run's --json FILE.")
+@click.option(
+    "--add", multiple=True, type=EXISTING_FILE, metavar="FILE", help="Show this, too: an earlier run's --json FILE."
+)
 @click.option("--tables", "folder", type=EXISTING_FOLDER, metavar="DIR", help="Other tables than the project's.")
 def mistakes(**options: object) -> int:
     """Plant mistakes in the reference one by one, and show which graded tests notice them.

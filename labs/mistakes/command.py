@@ -56,8 +56,8 @@ class Request:
     json: Path | None = None
     html: Path | None = None
     markdown: Path | None = None
-    add: Path | None = None
-    """What an earlier run wrote as JSON: told together with what this one measures, which replaces the same."""
+    add: tuple[Path, ...] = ()
+    """What earlier runs wrote as JSON: told together with what this one measures, which replaces the same."""
 
 
 def run(request: Request) -> int:
@@ -67,7 +67,7 @@ def run(request: Request) -> int:
     _check_options(request)
     _check_outputs(request)
     folder = request.folder or root() / "tests" / "mistakes"
-    earlier = _read(request.add) if request.add else None
+    earlier = [*map(_read, request.add)]
     chosen = choose(folder, request.targets)
     worlds: tuple[World, ...] = ("sim", "process") if request.world == "both" else (_world(request.world),)
     console = Terminal(width=None if sys.stdout.isatty() else WIDTH)

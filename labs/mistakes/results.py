@@ -99,13 +99,18 @@ class Matrix(msgspec.Struct):
 
 
 def matrix(
-    subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: bool, earlier: Matrix | None = None
+    subjects: Iterable[Subject], kinds: Mapping[str, Kind], interrupted: bool, earlier: Iterable[Matrix] = ()
 ) -> Matrix:
-    """What came of these, as far as it was measured, and of those that were measured earlier."""
-    came = earlier or Matrix([], [], [], False)
-    came.interrupted = came.interrupted or interrupted
-    known = {(entry.lab, entry.suite, entry.name): entry for entry in came.mistakes}
-    reference = {(each.lab, each.suite, each.test, each.world): each for each in came.reference}
+    """What came of these, as far as it was measured, and of what was measured earlier: the latest of each counts."""
+    came = Matrix([], [], [], interrupted)
+    known: dict[tuple[str, str, str], MistakeResult] = {}
+    reference: dict[tuple[str, str, str, World], ReferenceResult] = {}
+    for other in earlier:
+        came.interrupted = came.interrupted or other.interrupted
+        reference |= {(each.lab, each.suite, each.test, each.world): each for each in other.reference}
+        for found in other.mistakes:
+            same = known.setdefault((found.lab, found.suite, found.name), found)
+            same.worlds |= found.worlds
     for subject in subjects:
         tallies = [tally for tally in subject.tallies.values() if tally.runs]
         if subject.mistake is None:

@@ -210,7 +210,7 @@ def test_a_later_measurement_replaces_the_earlier_one(tmp_path: Path) -> None:
     there, earlier = tables(tmp_path, "GOOD"), tmp_path / "earlier.json"
     measure(tmp_path, "--tables", there, "--seeds", "3")
     (tmp_path / "mistakes.json").rename(earlier)
-    _, _, found = measure(tmp_path, "--tables", there, "--seeds", "5", "--add", earlier)
+    _, _, found = measure(tmp_path, "--tables", there, "--seeds", "5", "--add", earlier, "--add", earlier)
     assert [test["runs"] for each in found["mistakes"] for test in each["worlds"]["sim"]["tests"]] == [5]
     assert [each["runs"] for each in found["reference"]] == [5]
 
