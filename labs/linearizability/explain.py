@@ -23,10 +23,12 @@ from labs.linearizability.search import Budget, LimitExceeded, search
 from labs.linearizability.words import answer_of, describe
 from labs.texts import contrast, shown
 
-STEPS: Final = 300_000
+STEPS: Final = 100_000
 """Of all searches for one explanation, together."""
-STEPS_AT_ONCE: Final = 30_000
+STEPS_AT_ONCE: Final = 10_000
 """Of one of them."""
+LOOKS_A_STEP: Final = 4
+"""Operations that can be looked at in the time of a step."""
 NEAR: Final = 10
 """So many gets, and so many writes, the last ones before the answer, are tried alone as what it contradicts."""
 NAMED: Final = 4
@@ -93,12 +95,7 @@ class Judge:
 
     def refutes(self, history: list[Operation]) -> bool:
         """Whether it is known that no order explains it."""
-        if is_plain(history):
-            return False
-        try:
-            return find_flaw(history) is not None
-        except Ambiguous:
-            return self._spend(lambda budget: search(history, budget) is None, False)
+        return self._spend(history, lambda budget: not is_plain(history) and _order_of(history, budget) is None, False)
 
     def allows(self, history: list[Operation]) -> bool:
         """Whether it is known that some order explains it."""
@@ -106,17 +103,19 @@ class Judge:
 
     def order(self, history: list[Operation]) -> list[Operation] | None:
         """Some order that explains it, if one was found."""
-        return self._spend(lambda budget: _order_of(history, budget), None)
+        return self._spend(history, lambda budget: _order_of(history, budget), None)
 
-    def _spend(self, action: Callable[[Budget], T], otherwise: T) -> T:
-        budget = Budget(min(STEPS_AT_ONCE, self._left))
-        allowed = budget.left
+    def _spend(self, history: list[Operation], action: Callable[[Budget], T], otherwise: T) -> T:
+        if self._left <= 0:
+            return otherwise
+        self._left -= len(history) // LOOKS_A_STEP
+        budget = Budget(STEPS_AT_ONCE)
         try:
             return action(budget)
         except LimitExceeded:
             return otherwise
         finally:
-            self._left -= int(allowed - budget.left)
+            self._left -= int(STEPS_AT_ONCE - budget.left)
 
 
 # --- the answer in question ------------------------------------------------------------------------------------------
@@ -215,7 +214,8 @@ def _smallest(answer: Operation, known: list[Operation], judge: Judge) -> Flaw:
     others = [each for each in known if each is not answer and (each.op != "get" or each.return_ is not None)]
 
     def contradicts(kept: Collection[int]) -> bool:
-        return judge.refutes([answer, *relaxed(others, kept)])
+        named = {id(others[number]) for number in kept}
+        return judge.refutes([answer, *_without_surplus(relaxed(others, kept), named, answer)])
 
     kept = _needed(answer, others, contradicts)
     if kept is None:
@@ -235,6 +235,33 @@ def relaxed(operations: Sequence[Operation], kept: Collection[int]) -> list[Oper
     ]
 
 
+def _without_surplus(history: list[Operation], kept: Collection[int], answer: Operation) -> list[Operation]:
+    """Without writes that may happen at any time and are one too many of the same.
+
+    Where nothing is appended, no order needs one of them twice between two of those that are kept. Where there is no
+    cas, none is of use more often than its value occurs in what gets returned.
+    """
+    operations = [answer, *history]
+    fixed = [each for each in operations if each is answer or id(each) in kept]
+    has_append = any(each.op == "append" for each in operations)
+    if has_append and any(each.op == "cas" for each in operations):
+        return history
+    results = [each.result or "" for each in fixed if each.op == "get" and each.return_ is not None]
+    left: dict[tuple[str | None, ...], int] = {}
+    enough: list[Operation] = []
+    for each in history:
+        if id(each) not in kept:
+            same = (each.op, each.value, each.expected)
+            if same not in left:
+                value = each.value or ""
+                left[same] = sum(text.count(value) for text in results) if has_append else len(fixed)
+            left[same] -= 1
+            if left[same] < 0:
+                continue
+        enough.append(each)
+    return enough
+
+
 def _needed(
     answer: Operation, others: list[Operation], contradicts: Callable[[Collection[int]], bool]
 ) -> list[int] | None:
@@ -243,12 +270,13 @@ def _needed(
         return []
     order = sorted(range(len(others)), key=lambda number: -end(others[number]))
     done = [number for number in order if end(others[number]) < answer.call]
+    under_way = [number for number in order if end(others[number]) >= answer.call]
     gets = [number for number in done if others[number].op == "get"]
     writes = [number for number in done if others[number].op != "get"]
     for number in (*writes[:NEAR], *gets[:NEAR]):
         if contradicts((number,)):
             return [number]
-    rest = writes + gets + [number for number in order if number not in set(done)]
+    rest = writes + gets + under_way
     if not contradicts(rest):
         return None
     kept: list[int] = []
