@@ -89,7 +89,7 @@ def run(request: Request) -> int:
     came = matrix(found, kinds, interrupted, earlier)
     for table in tables(came):
         console.print(table)
-    _write(request, came, kinds, chosen)
+    _write(request, came, kinds, folder)
     if interrupted:
         console.print(Text("interrupted: what was measured before is what you see", "red"))
         return INTERRUPTED
@@ -155,7 +155,7 @@ def _read(file: Path) -> Matrix:
     return earlier
 
 
-def _write(request: Request, came: Matrix, kinds: dict[str, Kind], chosen: dict[str, list[Mistake]]) -> None:
+def _write(request: Request, came: Matrix, kinds: dict[str, Kind], folder: Path) -> None:
     if request.json:
         request.json.write_bytes(msgspec.json.format(msgspec.json.encode(came), indent=2) + b"\n")
     if request.html:
@@ -166,9 +166,11 @@ def _write(request: Request, came: Matrix, kinds: dict[str, Kind], chosen: dict[
         words += [f"--seeds {request.seeds}"] * bool(request.seeds) + [f"--repeat {request.repeat}"] * bool(
             request.repeat
         )
-        words += ["--all-tests"] * request.all_tests
-        everything = {} if request.targets else kinds  # of some mistakes it says nothing what is left out
-        request.markdown.write_text(document(came, everything, chosen, " ".join(["lab mistakes", *words])))
+        words += ["--all-tests"] * request.all_tests + [f"--add {file.name}" for file in request.add]
+        measured = {(each.suite, each.name) for each in came.mistakes}
+        there = {(each.suite, each.name) for mistakes in load_all(folder).values() for each in mistakes}
+        all_kinds = kinds if there <= measured else {}  # of some mistakes it says nothing what is left out
+        request.markdown.write_text(document(came, all_kinds, " ".join(["lab mistakes", *words])))
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from labs.mistakes import Kind, Mistake, odds
+from labs.mistakes import Kind, odds
 from labs.mistakes.results import Matrix, MistakeResult, WorldResult
 from labs.running import World
 from labs.suites import SUITES
@@ -35,7 +35,7 @@ IN_PROCESSES: Final = """\
 """
 
 
-def document(came: Matrix, kinds: Mapping[str, Kind], chosen: Mapping[str, list[Mistake]], command: str) -> str:
+def document(came: Matrix, kinds: Mapping[str, Kind], command: str) -> str:
     """The page, which that command has made. Of `kinds` without a mistake it says why there is none."""
     simulated, both = "sim" in came.worlds, len(came.worlds) > 1
     head = HEAD.format(
@@ -46,7 +46,7 @@ def document(came: Matrix, kinds: Mapping[str, Kind], chosen: Mapping[str, list[
         these = [each for each in came.mistakes if each.lab == suite.lab and each.suite == suite.name]
         if these:
             parts.append(f"## {suite.title}\n\n{_table(came, these)}")
-    left_out = _left_out(kinds, [mistake for mistakes in chosen.values() for mistake in mistakes])
+    left_out = _left_out(kinds, came.mistakes)
     if left_out:
         parts.append(
             "## Kinds without a mistake here\n\nWhat cannot be said as a change of this reference, or cannot be seen"
@@ -117,8 +117,8 @@ def _in_processes(came: WorldResult | None) -> str:
     return f"{100 * came.rate:.0f} %, {came.seconds:.1f} s" if came.caught else "no"
 
 
-def _left_out(kinds: Mapping[str, Kind], mistakes: Iterable[Mistake]) -> str:
-    there = {mistake.student_bug for mistake in mistakes}
+def _left_out(kinds: Mapping[str, Kind], mistakes: Iterable[MistakeResult]) -> str:
+    there = {mistake.kind for mistake in mistakes}
     rows = [
         f"* **{name}**, {kind.what}: {kind.left_out}"
         for name, kind in kinds.items()
