@@ -3,7 +3,6 @@
 import errno
 import io
 import math
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from labs.confidence import POLICIES
-from labs.usage import BAD_USAGE, INTERRUPTED, PASSED, BadUsage
+from labs.usage import BAD_USAGE, INTERRUPTED, PASSED, BadUsage, discard
 
 EXISTING_FOLDER = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -565,7 +564,7 @@ def _let_go_of_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout.fileno())
 
 
 def _fail(text: str) -> NoReturn:

@@ -3,7 +3,6 @@
 `Reporter` is a pytest plugin of the process that leads the run, in the place of pytest's own terminal reporter.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from labs import jsonlines
 from labs.places import short
 from labs.plugin import RUN
 from labs.results import ATTEMPTS, Attempt, Failure, Status, TestResult, by_test, folder_name, summarise
+from labs.usage import discard
 
 COLOURS: Final[dict[Status, str]] = {
     "passed": "green",
@@ -41,9 +41,7 @@ class Terminal(Console):
     def on_broken_pipe(self) -> None:
         """What is still to be said goes nowhere."""
         self.quiet = True
-        with open(os.devnull, "w") as nowhere:
-            for descriptor in (self.file.fileno(), sys.__stdout__.fileno() if sys.__stdout__ else 1):
-                os.dup2(nowhere.fileno(), descriptor)
+        discard(self.file.fileno(), sys.__stdout__.fileno() if sys.__stdout__ else 1)
 
 
 class Reporter:

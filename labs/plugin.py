@@ -30,7 +30,7 @@ from labs.sandbox.limits import Limits
 from labs.sandbox.plan import Sandbox
 from labs.submission import packages
 from labs.suites import find_suites
-from labs.usage import BadUsage
+from labs.usage import BadUsage, discard
 
 DEFAULT_SEEDS: Final = 20
 """Seeds that each test runs with in the simulation."""
@@ -378,5 +378,4 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         try:
             print(left.sentence(), file=sys.__stdout__, flush=True)
         except BrokenPipeError:  # nobody reads it: then nobody shall hear of that either, when the buffer is emptied
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), 1)
+            discard(1)

@@ -1,5 +1,6 @@
 """How a `lab` command ends: its exit status, and the error of a command that makes no sense."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,6 +28,13 @@ def handled(
         yield
     finally:
         signal.signal(number, before)
+
+
+def discard(*descriptors: int) -> None:
+    """From now on these take whatever is written to them, and throw it away: nobody can read it any more."""
+    with open(os.devnull, "w") as nowhere:
+        for descriptor in descriptors:
+            os.dup2(nowhere.fileno(), descriptor)
 
 
 def interruptible() -> AbstractContextManager[None]:

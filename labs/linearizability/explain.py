@@ -229,10 +229,14 @@ def _smallest(answer: Operation, known: list[Operation], judge: Judge) -> Flaw:
 def relaxed(operations: Sequence[Operation], kept: Collection[int]) -> list[Operation]:
     """These operations, of which only some are kept as they are."""
     return [
-        each if number in kept else replace(each, call=-math.inf, return_=None, result=None)
+        each if number in kept else _relaxed(each)
         for number, each in enumerate(operations)
         if number in kept or each.op != "get"
     ]
+
+
+def _relaxed(write: Operation) -> Operation:
+    return replace(write, call=-math.inf, return_=None, result=None)
 
 
 def _without_surplus(history: list[Operation], kept: Collection[int], answer: Operation) -> list[Operation]:
@@ -280,7 +284,7 @@ def _needed(
     if not contradicts(rest):
         return None
     kept: list[int] = []
-    while rest and len(kept) < NAMED and not contradicts(kept):
+    while rest and len(kept) < NAMED:
         low, high = 1, len(rest)  # the first of these suffice, as few as possible
         while low < high:
             middle = (low + high) // 2
@@ -290,7 +294,9 @@ def _needed(
                 low = middle + 1
         kept.append(rest[high - 1])  # without it, the others would not
         rest = rest[: high - 1]
-    return kept if contradicts(kept) else None
+        if contradicts(kept):
+            return kept
+    return None
 
 
 def _made_of_too_much(answer: Operation, others: list[Operation], judge: Judge) -> Flaw:
@@ -300,14 +306,12 @@ def _made_of_too_much(answer: Operation, others: list[Operation], judge: Judge) 
         return Flaw("order broken", answer, "because nobody had written anything else")
     writes = [each for each in others if each.op != "get"]
     for write in writes:
-        if write.value and write.value in told:
-            again = replace(write, call=-math.inf, return_=None, result=None)
-            if judge.allows([answer, *relaxed([*others, again], ())]):
-                same = tuple(each for each in writes if (each.op, each.value) == (write.op, write.value))
-                times = {1: "once", 2: "twice"}.get(len(same), f"{len(same)} times")
-                named = same[:NAMED] if len(same) <= NAMED else (write,)
-                what = describe(write) if len(same) == 1 else f"{write.op.capitalize()} of {shown(write.value)}"
-                return Flaw("applied twice", answer, f"because {what} was asked for {times}", named)
+        if write.value and write.value in told and judge.allows([answer, *relaxed([*others, write], ())]):
+            same = tuple(each for each in writes if (each.op, each.value) == (write.op, write.value))
+            times = {1: "once", 2: "twice"}.get(len(same), f"{len(same)} times")
+            named = same[:NAMED] if len(same) <= NAMED else (write,)
+            what = describe(write) if len(same) == 1 else f"{write.op.capitalize()} of {shown(write.value)}"
+            return Flaw("applied twice", answer, f"because {what} was asked for {times}", named)
     return Flaw("value from nowhere", answer, "because nothing that had been written leads to that")
 
 

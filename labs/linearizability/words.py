@@ -1,10 +1,12 @@
 """Operations in words."""
 
+from typing import Final
+
 from labs.history import Operation
 from labs.linearizability.ranks import original
 from labs.texts import shown
 
-CLIENT_SHOWN = 60
+CLIENT_SHOWN: Final = 60
 """Characters of a client's name that are shown at most."""
 
 

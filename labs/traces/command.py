@@ -1,6 +1,5 @@
 """`lab trace`: a trace as text, filtered and followed; what caused what; and traces for other programs to draw."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from labs.traces.causality import future, past
 from labs.traces.events import FILE, Event, Header, Kind, Unreadable, read, read_lines
 from labs.traces.selecting import KINDS, Selection, Wish
 from labs.traces.words import BACK, what
-from labs.usage import PASSED, BadUsage
+from labs.usage import PASSED, BadUsage, discard
 
 LOOK_EVERY: Final = 0.2
 """Seconds between two looks at a trace that is followed."""
@@ -54,7 +53,7 @@ def run(request: Request) -> int:
     try:
         return _run(request)
     except BrokenPipeError:  # whoever read it has seen enough; nobody shall hear of that at the end, either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout.fileno())
         return PASSED
 
 
