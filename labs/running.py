@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 from common.host import CallFailed, CallRefused
-from common.main import new_event_loop
 from labs import linearizability, stuck
 from labs.cluster import Cluster, Mark, NotInTime, ServerStopped
 from labs.confidence import MOST_RUNS, Decision, Tally, decide
@@ -33,7 +32,7 @@ from labs.suites import Suite
 from labs.traces import events
 from labs.traces.events import Event, Header, Verdict
 from labs.traces.recorder import Recorder
-from labs.usage import BadUsage
+from labs.usage import BadUsage, run
 
 World = Literal["process", "sim"]
 Recording = Literal["all", "failed", "never"]
@@ -192,8 +191,7 @@ class Runner:
             with self._turn(alone=tried > 0):
                 place = folder / f"again-{tried}" if tried else folder
                 failure = Failure("", seed, self.replay(item, "process", seed), str(place))
-                with asyncio.Runner(loop_factory=new_event_loop) as loop:
-                    status = loop.run(self._live(item, seed, place, failure, self.recording == "all"))
+                status = run(self._live(item, seed, place, failure, self.recording == "all"))
             if status != "inconclusive":
                 break
         if status == "inconclusive":
@@ -209,8 +207,8 @@ class Runner:
     def _recorded(self, item: GradedItem, seed: int, folder: Path, failure: Failure) -> Failure:
         """A failure with a trace of all messages: that of a further run, if it fails in the same way."""
         again = Failure("", seed, failure.replay, str(folder / events.AGAIN))
-        with self._turn(), asyncio.Runner(loop_factory=new_event_loop) as loop:
-            status = loop.run(self._live(item, seed, folder / events.AGAIN, again, tap_all=True))
+        with self._turn():
+            status = run(self._live(item, seed, folder / events.AGAIN, again, tap_all=True))
         if status == "failed" and (again.where or again.kind()) == (failure.where or failure.kind()):
             again.again = f"It failed twice like this, and here is the second run. The first is in {short(folder)}"
             return again

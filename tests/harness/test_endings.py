@@ -1,8 +1,10 @@
 """However a run ends, nothing is left of it."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from labs.usage import interruptible
+from labs.usage import handled, interruptible, run
 from tests.commands import LIMIT
 from tests.harness.marked import MARK, marked
 
@@ -112,3 +114,79 @@ def test_a_signal_is_handled_for_a_while_only() -> None:
     with interruptible():
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+INTERRUPTIONS = [signal.SIGINT, signal.SIGTERM]
+LONG = 20.0
+"""Seconds that one sleeps here unless interrupted."""
+
+
+class Interrupted(asyncio.Protocol):
+    """A connection whose first bytes come in the very moment of an interruption."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def data_received(self, data: bytes) -> None:
+        signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize("number", INTERRUPTIONS)
+def test_no_connection_swallows_an_interruption(number: signal.Signals) -> None:
+    """What a protocol raises, a KeyboardInterrupt too, is to uvloop the end of that connection, and nothing more."""
+    ended = False
+
+    async def talk() -> None:
+        nonlocal ended
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await asyncio.get_running_loop().create_connection(lambda: Interrupted(number), sock=ours)
+            theirs.send(b"x")
+            try:
+                await asyncio.sleep(LONG)
+            finally:
+                await asyncio.sleep(0)
+                ended = True
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        run(talk())
+    assert ended, "expected it to be cancelled, and to come to its end"
+
+
+@pytest.mark.parametrize("number", INTERRUPTIONS)
+def test_an_interruption_while_the_loop_starts(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    def in_that_moment() -> asyncio.AbstractEventLoop:
+        signal.raise_signal(number)
+        return asyncio.new_event_loop()
+
+    monkeypatch.setattr("labs.usage.new_event_loop", in_that_moment)
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        run(asyncio.sleep(LONG))
+
+
+def test_a_second_interruption_waits_for_nothing() -> None:
+    ended = False
+
+    async def stubborn() -> None:
+        nonlocal ended
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(LONG)
+            ended = True
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        run(stubborn())
+    assert not ended
+
+
+def test_in_the_background_a_ctrl_c_is_ignored() -> None:
+    async def go_on() -> str:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        return "went on"
+
+    with handled(signal.SIGINT, signal.SIG_IGN):
+        assert run(go_on()) == "went on"
