@@ -20,6 +20,7 @@ from labs.grading import Grade, GradedTest, Inconclusive
 from labs.history import History, Operation
 from labs.places import command, short, tests_of
 from labs.process.cluster import ProcessCluster
+from labs.process.loop import run
 from labs.process.machine import Watch
 from labs.process.processes import Keepers, NotImported
 from labs.results import Failure, Status, worst
@@ -32,7 +33,7 @@ from labs.suites import Suite
 from labs.traces import events
 from labs.traces.events import Event, Header, Verdict
 from labs.traces.recorder import Recorder
-from labs.usage import BadUsage, run
+from labs.usage import BadUsage
 
 World = Literal["process", "sim"]
 Recording = Literal["all", "failed", "never"]

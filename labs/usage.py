@@ -1,16 +1,11 @@
-"""How a `lab` command ends: its exit status, the error of a command that makes no sense, and interruptions."""
+"""How a `lab` command ends: its exit status, and the error of a command that makes no sense."""
 
-import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
-from typing import Any, Final, TypeVar
-
-from common.main import new_event_loop
-
-T = TypeVar("T")
+from typing import Final
 
 PASSED: Final = 0
 FAILED: Final = 1
@@ -45,38 +40,3 @@ def discard(*descriptors: int) -> None:
 def interruptible() -> AbstractContextManager[None]:
     """SIGTERM ends it as a Ctrl-C does."""
     return handled(signal.SIGTERM, signal.default_int_handler)
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs it on an event loop of its own. SIGINT and SIGTERM cancel it, and do what they did before when it has ended.
-
-    Were an interruption raised where it arrives, it could be lost: whatever a connection's callback raises is to uvloop
-    the end of that connection, and nothing more. A second one is raised there all the same.
-    """
-    arrived: list[int] = []
-    task: asyncio.Task[T] | None = None
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        arrived.append(number)
-        if len(arrived) > 1:
-            raise KeyboardInterrupt
-        if task is not None and not task.done():
-            task.get_loop().call_soon_threadsafe(task.cancel)  # which also wakes it
-
-    async def cancellable() -> T:
-        nonlocal task
-        task = asyncio.current_task()
-        if arrived and task is not None:
-            task.cancel()
-        return await main
-
-    try:
-        with ExitStack() as handlers:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if callable(signal.getsignal(number)):  # and not ignored, as in a job in the background
-                    handlers.enter_context(handled(number, interrupt))
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return runner.run(cancellable())
-    finally:
-        if arrived:
-            signal.raise_signal(arrived[0])

@@ -15,7 +15,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from labs.usage import handled, interruptible, run
+from labs.process.loop import run
+from labs.usage import handled, interruptible
 from tests.commands import LIMIT
 from tests.harness.marked import MARK, marked
 
@@ -159,7 +160,7 @@ def test_an_interruption_while_the_loop_starts(monkeypatch: pytest.MonkeyPatch, 
         signal.raise_signal(number)
         return asyncio.new_event_loop()
 
-    monkeypatch.setattr("labs.usage.new_event_loop", in_that_moment)
+    monkeypatch.setattr("labs.process.loop.new_event_loop", in_that_moment)
     with interruptible(), pytest.raises(KeyboardInterrupt):
         run(asyncio.sleep(LONG))
 
