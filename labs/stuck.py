@@ -45,11 +45,17 @@ class Wait(NamedTuple):
 
 async def describe(cluster: Cluster) -> str:
     """Looks into all servers of a cluster that does not get on, and asks them how far they are."""
+    now = cluster.now()
     snapshots = await cluster.gather(*(cluster.snapshot(name) for name in cluster.names))
     found = dict(zip(cluster.names, snapshots, strict=True))
+    return report(cluster, found, await ask(cluster, found), now)
+
+
+async def ask(cluster: Cluster, found: Mapping[str, Snapshot]) -> dict[str, list[str]]:
+    """What the servers say of their state that run, as `found` tells."""
     able = [name for name in cluster.names if found[name].state == "running"]
     told = await cluster.gather(*(_ask(cluster, name) for name in able))
-    return report(cluster, found, dict(zip(able, told, strict=True)))
+    return dict(zip(able, told, strict=True))
 
 
 async def _ask(cluster: Cluster, name: str) -> list[str]:
@@ -84,17 +90,26 @@ def _in_short(answer: object) -> str:
 # --- the report ------------------------------------------------------------------------------------------------------
 
 
-def report(cluster: Cluster, found: Mapping[str, Snapshot], told: Mapping[str, list[str]], long: float = LONG) -> str:
-    """All of it, as text. `told` is what servers said of their state. Waits of at least `long` seconds are telling."""
+def report(
+    cluster: Cluster,
+    found: Mapping[str, Snapshot],
+    told: Mapping[str, list[str]],
+    now: float,
+    long: float = LONG,
+) -> str:
+    """All of it, as text, for the time `now`. `told` is what servers said of their state.
+
+    Waits of at least `long` seconds are telling.
+    """
     waits = sorted(
         (Wait(name, call.to, call.request, call.seconds) for name in found for call in found[name].calls),
         key=lambda wait: -wait.seconds,
     )
-    paragraphs = ["\n".join(_summary(cluster, found, [wait for wait in waits if wait.seconds >= long]))]
+    paragraphs = ["\n".join(_summary(cluster, found, [wait for wait in waits if wait.seconds >= long], now))]
     open_operations = [operation for operation in cluster.history if operation.return_ is None]
     if open_operations:
         lines = [
-            f"  {operation.client}: {operation.op} {shown(operation.key)}, for {cluster.now() - operation.call:.1f} s"
+            f"  {operation.client}: {operation.op} {shown(operation.key)}, for {now - operation.call:.1f} s"
             for operation in open_operations
         ]
         paragraphs.append("\n".join(["not answered by their clerks:", *lines]))
@@ -112,8 +127,8 @@ def summary(text: str) -> str:
     return text.partition("\n\n")[0].strip()
 
 
-def _summary(cluster: Cluster, found: Mapping[str, Snapshot], waits: list[Wait]) -> Iterator[str]:
-    yield f"At {cluster.now():.1f} s:"
+def _summary(cluster: Cluster, found: Mapping[str, Snapshot], waits: list[Wait], now: float) -> Iterator[str]:
+    yield f"At {now:.1f} s:"
     cycle = find_cycle(waits)
     if cycle:
         yield f"  {', '.join(map(str, cycle))}: a cycle"

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -29,6 +29,8 @@ R = TypeVar("R")
 
 START_SECONDS: Final = 0.002
 """How long it takes until a new process runs."""
+AFTERWARDS: Final = 10.0
+"""Virtual seconds for whoever looks at a run that is over."""
 
 
 class SimCluster(Cluster):
@@ -68,6 +70,16 @@ class SimCluster(Cluster):
     def stop_recording(self) -> None:
         super().stop_recording()
         self.network.recorder = None
+
+    def afterwards(self, what: Coroutine[Any, Any, R]) -> R:
+        """Runs this once the run itself can or may not go on. The test stands still from now on, the servers do not.
+
+        It may take `AFTERWARDS`. Raises what it raises, or a `SimulationError`.
+        """
+        self._loop.stop_owner(None)
+        self._loop.limit = self._loop.now + AFTERWARDS
+        self._harness = Process("the harness", 0, self.network, [])  # one that does not belong to the test
+        return self._harness.context.copy().run(self._loop.run_until_complete, what)
 
     def choose(self, of: str, draw: Callable[[], R], simplest: R) -> R:
         return draw() if self.choices is None else self.choices.choose(of, draw, simplest)

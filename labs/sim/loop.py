@@ -326,6 +326,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                         continue
                     if when > self.limit:
                         self.now = self.limit
+                        heappush(timers, timer)
                         raise TimeLimit(
                             f"not done after {self.limit:g} s of virtual time\n" + describe_waits(self, main)
                         )

@@ -3,7 +3,7 @@
 import gc
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -133,8 +133,10 @@ def run(
             forgotten = isinstance(error, ForgottenAwait)
             outcome.runaway = isinstance(error, Runaway)
             if isinstance(error, Deadlock | TimeLimit | Runaway):
-                found = {name: cluster.look_into(name) for name in cluster.names}
-                outcome.stuck = stuck.report(cluster, found, {}, long=0.0)  # nothing was about to happen
+                outcome.virtual_seconds = loop.now
+                outcome.choices = list(outcome.choices)
+                cluster.stop_recording()
+                outcome.stuck = _stuck(cluster, can_go_on=not outcome.runaway)
         changes = state.changes(before, state.snapshot(package))
         outcome.virtual_seconds = outcome.virtual_seconds or loop.now
         outcome.messages = cluster.network.messages
@@ -192,6 +194,17 @@ async def _checked(test: Test, cluster: SimCluster, outcome: Outcome) -> None:
         outcome.stuck = await stuck.describe(cluster)
         raise
     cluster.check()
+
+
+def _stuck(cluster: SimCluster, can_go_on: bool) -> str:
+    """What all servers were doing when the run was given up, and if they can answer, what they say of their state."""
+    now = cluster.now()
+    found = {name: cluster.look_into(name) for name in cluster.names}
+    told: dict[str, list[str]] = {}
+    if can_go_on:
+        with suppress(Exception, SimulationError):  # what comes of it now is not what the test failed for
+            told = cluster.afterwards(stuck.ask(cluster, found))
+    return stuck.report(cluster, found, told, now, long=0.0)  # nothing was about to happen
 
 
 def _judge(outcome: Outcome, error: BaseException) -> None:

@@ -1,5 +1,8 @@
 """A simulated run that does not get on tells who waited for whom, and gives the same run again all the same."""
 
+import asyncio
+
+import pytest
 from echo_lab.roles import Echo, Lend, Relay
 from plays import passes, play
 
@@ -66,7 +69,54 @@ def test_a_run_over_its_limit_tells_too() -> None:
 
     outcome = play(scenario, limit=5.0)
     assert outcome.message.startswith("TimeLimit")
+    assert outcome.stuck.startswith("At 5.0 s:")
     assert "a waits for b (Echo, 5.0 s)" in summary(outcome.stuck)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_who_is_well_tells_how_far_it_is_when_the_run_is_over(busy: bool) -> None:
+    """At its limit, and where nothing would ever happen again. The test itself does nothing any more."""
+    went_on = False
+
+    async def scenario(cluster: SimCluster) -> None:
+        nonlocal went_on
+        await cluster.start("ticker" if busy else "echo", "a")
+        await cluster.start("echo", "b")
+        await cluster.start("echo", "c")
+        await cluster.kill("c")
+        await cluster.start("echo", "d")
+        assert await cluster.call("b", Echo("x")) == "x"
+        assert await cluster.call("d", Echo("be slow")) == "be slow"
+        for _ in range(500 if busy else 0):
+            await cluster.sleep(0.01)
+        if not busy:
+            await asyncio.Event().wait()
+        went_on = True
+
+    outcome = play(scenario, limit=4.9)
+    assert outcome.message.startswith("TimeLimit" if busy else "Deadlock")
+    asked = outcome.stuck.split("\n\n")
+    (of_b,) = (each for each in asked if each.startswith("b: running"))
+    assert "Max() gives Number(seq=0)" in of_b
+    (of_c,) = (each for each in asked if each.startswith("c:"))
+    assert "Max()" not in of_c
+    (of_d,) = (each for each in asked if each.startswith("d: running"))
+    assert "Max() is not answered" in of_d
+    assert not went_on
+    assert outcome.virtual_seconds == (4.9 if busy else pytest.approx(0.01, abs=0.02))
+    assert play(scenario, limit=4.9).stuck == outcome.stuck
+
+
+def test_a_server_that_is_paused_is_not_asked() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("echo", "a")
+        await cluster.start("echo", "b")
+        cluster.pause("b")
+        await asyncio.Event().wait()
+
+    said = play(scenario).stuck
+    assert "paused: b" in summary(said)
+    assert said.count("Max() gives Number(seq=-1)") == 1
 
 
 def test_calls_that_were_answered_or_given_up_are_not_told() -> None:

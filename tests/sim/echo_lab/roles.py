@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from common.host import BadRequest, CallFailed, Host, every
+from common.protocol import Max, Number
 from common.wire import Request
 from echo_lab import mischief
 
@@ -101,6 +102,11 @@ async def echo(host: Host, greeting: str = "hello") -> None:
     def on_count(_request: Count) -> int:
         return len(texts)
 
+    async def on_max(_request: Max) -> Number:  # what a peer of Paxos is asked
+        if "be slow" in texts:
+            await host.sleep(1.0)
+        return Number(len(texts) - 1)
+
     def on_texts(_request: Texts) -> list[str]:
         return texts
 
@@ -128,6 +134,7 @@ async def echo(host: Host, greeting: str = "hello") -> None:
             Insist: on_insist,
             Lend: on_lend,
             Count: on_count,
+            Max: on_max,
             Texts: on_texts,
             Keep: on_keep,
             Misbehave: on_misbehave,
