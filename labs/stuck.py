@@ -7,7 +7,7 @@ logs of that run.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from common.host import CallFailed, CallRefused
@@ -202,16 +202,21 @@ def _last_words(log: str) -> list[str]:
 
 
 def _tasks(snapshot: Snapshot) -> list[str]:
-    """Where its tasks are. Several in the same place are told once."""
-    alike = Counter((task.name, tuple(_own(task.places)[-MOST_PLACES:])) for task in snapshot.tasks)
+    """Where its tasks are, those first that are in its own lines. Several in the same place are told once."""
+    alike = Counter((task.name, _telling(task.places)) for task in snapshot.tasks if task.places)
     lines = []
-    for (name, places), count in sorted(alike.items(), key=lambda item: -len(item[0][1]))[:MOST_TASKS]:
-        if places:
-            lines.append(f"  task {name}" + (f" ({count} of them)" if count > 1 else ""))
-            lines += [f"    {place(*each)}" for each in places]
+    ordered = sorted(alike.items(), key=lambda item: (not _own(item[0][1]), -len(item[0][1])))
+    for (name, places), count in ordered[:MOST_TASKS]:
+        lines.append(f"  task {name}" + (f" ({count} of them)" if count > 1 else ""))
+        lines += [f"    {place(*each)}" for each in places]
     return lines + ([f"  … and {len(alike) - MOST_TASKS} more"] if len(alike) > MOST_TASKS else [])
 
 
-def _own(places: list[Place]) -> list[Place]:
+def _telling(places: list[Place]) -> tuple[Place, ...]:
+    """The innermost lines that are the server's own, or of all if there are none."""
+    return tuple((_own(places) or places)[-MOST_PLACES:])
+
+
+def _own(places: Sequence[Place]) -> list[Place]:
     """Those lines that are the server's own, and not Python's or the harness's."""
     return [each for each in places if is_own_code(each.file)]

@@ -107,6 +107,16 @@ def test_who_is_well_tells_how_far_it_is_when_the_run_is_over(busy: bool) -> Non
     assert play(scenario, limit=4.9).stuck == outcome.stuck
 
 
+def test_a_task_that_is_in_no_line_of_its_lab_is_told() -> None:
+    async def scenario(cluster: SimCluster) -> None:
+        await cluster.start("ticker", "a")
+        await cluster.until(lambda: False, 1.0, "nothing")
+
+    said = play(scenario).stuck
+    assert "  task every\n" in said
+    assert "in every: await host.sleep(wait)\n" in said
+
+
 def test_a_server_that_is_paused_is_not_asked() -> None:
     async def scenario(cluster: SimCluster) -> None:
         await cluster.start("echo", "a")
