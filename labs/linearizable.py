@@ -43,7 +43,8 @@ def judge_file(file: Path, json: bool, html: Path | None, steps: int | None) -> 
         verdict = check(operations, math.inf if steps is None else steps)
     seconds = time.perf_counter() - began
     prefix = legal_prefix(operations, verdict) if verdict.ok is False and (json or html) else []
-    lines = _lines(file, data) if verdict.operations else []
+    with _bad_lines_of(file):
+        lines = line_numbers(data) if verdict.operations else []
     if json:
         _print_json(_as_json(file, data, lines, operations, verdict, prefix, seconds))
     else:
@@ -118,19 +119,20 @@ def _status(verdicts: Sequence[Verdict]) -> int:
 def _load(file: Path) -> tuple[bytes, list[Operation]]:
     try:
         data = file.read_bytes()
-        operations = read(data)
     except OSError as error:
         raise BadUsage(f"cannot read {file}: {error.strerror}") from None
-    except BadLine as error:
-        raise BadUsage(f"{file}, {error}") from None
+    with _bad_lines_of(file):
+        operations = read(data)
     if not operations:
         raise BadUsage(f"expected a history in {file}, one operation a line, and found none")
     return data, operations
 
 
-def _lines(file: Path, data: bytes) -> list[int]:
+@contextlib.contextmanager
+def _bad_lines_of(file: Path) -> Iterator[None]:
+    """A line that is no operation is bad usage."""
     try:
-        return line_numbers(data)
+        yield
     except BadLine as error:
         raise BadUsage(f"{file}, {error}") from None
 

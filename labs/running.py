@@ -69,6 +69,10 @@ class GradedItem:
     grade: Grade
     suite: Suite
 
+    def is_own(self) -> bool:
+        """Whether it is none of the suite's, but in a file of somebody's own."""
+        return self.file != tests_of(self.suite)
+
 
 @dataclass(slots=True)
 class Report:
@@ -133,8 +137,8 @@ class Runner:
 
     def replay(self, item: GradedItem, world: World, seed: int) -> str:
         """The command that runs this again."""
-        own = item.file != tests_of(item.suite)
-        where = f"{shlex.quote(short(item.file))}::{item.name}" if own else f"{item.suite.name} -k {item.name}"
+        file = shlex.quote(short(item.file))
+        where = f"{file}::{item.name}" if item.is_own() else f"{item.suite.name} -k {item.name}"
         sandbox = ""
         if self._sandbox is not None and world == "process":
             limits = self._sandbox.limits.given()
@@ -334,7 +338,7 @@ class Runner:
         once_more = [first] if first.runaway else self._simulate(item, [first.seed], folder)
         for again in once_more:  # and now all that it leaves is kept
             keep(again, folder / str(first.seed), failure)
-        if first.status == "failed" and item.file == tests_of(item.suite):  # the only ones that they know
+        if first.status == "failed" and not item.is_own():  # lab shrink and lab debug know the suites only
             failure.shrink = f"{self._more('shrink', item, first.seed)} --out small.json"
             failure.debug = self._more("debug", item, first.seed)
         wrong = [outcome.seed for outcome in failed if outcome.status != "inconclusive"]
