@@ -22,18 +22,24 @@ AROUND_ANSWER: Final = (140, 30)
 """Operations drawn before and after the answer, in the order of their calls."""
 AROUND_OTHERS: Final = (8, 8)
 """The same, for each other operation of the explanation."""
-STEP: Final = 22
-"""Width of a column."""
+STEPS: Final = (22, 100)
+"""Width of a column, at least and at most."""
+WIDE: Final = 1000
+"""Width that columns fill together, if they may be so wide."""
 LANE: Final = 40
 """Height of a lane."""
 BAR: Final = 24
 """Height of a bar in it."""
 TOP: Final = 28
 """Height of the line of times above the lanes."""
+AXIS: Final = 20
+"""Where the lines below the times begin."""
 CHARACTER: Final = 6.7
 """Width of a character in a bar."""
-COLUMNS_A_TIME: Final = 6
-"""After so many columns the time is written above."""
+A_TIME: Final = 132
+"""After so much, or a column, the time is written above."""
+FOOT: Final = 4
+"""Height of what is below the lanes."""
 
 STYLE: Final = """
 :root { --stripe: #f2f3f3;
@@ -164,23 +170,24 @@ def _lanes(
     first = [bar.lane for bar in sorted(bars, key=lambda bar: bar.mark) if bar.mark]
     lanes = list(dict.fromkeys([*first, *sorted(busy, key=_natural)]))
     rows = {lane: row for row, lane in enumerate(lanes)}
-    width, height = (len(events) + 1) * STEP, TOP + LANE * len(lanes)
+    step = min(max(WIDE // (len(events) + 1), STEPS[0]), STEPS[1])
+    width, height = (len(events) + 1) * step, TOP + LANE * len(lanes) + FOOT
     parts = [f'<svg width="{width}" height="{height}" role="img" aria-label="the operations of each client">']
     parts += [
         f'<rect class="stripe" y="{TOP + LANE * row}" width="{width}" height="{LANE}"/>'
         for row in range(0, len(lanes), 2)
     ]
-    for column in range(0, len(events), COLUMNS_A_TIME):
+    for column in range(0, len(events), math.ceil(A_TIME / step)):
         if events[column][0] < math.inf:
-            x = column * STEP + STEP // 2
-            parts.append(f'<line class="column" x1="{x}" x2="{x}" y1="20" y2="{height}"/>')
+            x = column * step + step // 2
+            parts.append(f'<line class="column" x1="{x}" x2="{x}" y1="{AXIS}" y2="{height}"/>')
             parts.append(f'<text x="{x + 3}" y="14">{text(time_text(events[column][0]))}</text>')
     for number in sorted(skipped):
         left_out = "<title>operations left out</title>"
-        parts.append(_upright("gap", columns[0, number] * STEP, height, left_out))
-    parts += [_upright("end", (bar.finish + 1) * STEP, height) for bar in bars if bar.mark == 1]
+        parts.append(_upright("gap", columns[0, number] * step, height, left_out))
+    parts += [_upright("end", (bar.finish + 1) * step, height) for bar in bars if bar.mark == 1]
     points = _points(bars, prefix)
-    parts += [_bar(bar, rows[bar.lane], points.get(id(bar.operation))) for bar in bars]
+    parts += [_bar(bar, step, rows[bar.lane], points.get(id(bar.operation))) for bar in bars]
     names = "".join(
         f'<div style="height:{LANE}px;line-height:{LANE}px" title="{text(client)}">{text(client)}</div>'
         for client, lane in lanes
@@ -189,7 +196,7 @@ def _lanes(
 
 
 def _upright(name: str, x: int, height: int, inside: str = "") -> str:
-    return f'<line class="{name}" x1="{x}" x2="{x}" y1="0" y2="{height}">{inside}</line>'
+    return f'<line class="{name}" x1="{x}" x2="{x}" y1="{AXIS}" y2="{height}">{inside}</line>'
 
 
 def _points(bars: list[Bar], prefix: Sequence[Operation]) -> dict[int, tuple[float, int]]:
@@ -208,10 +215,10 @@ def _points(bars: list[Bar], prefix: Sequence[Operation]) -> dict[int, tuple[flo
     }
 
 
-def _bar(bar: Bar, row: int, point: tuple[float, int] | None) -> str:
+def _bar(bar: Bar, step: int, row: int, point: tuple[float, int] | None) -> str:
     operation = bar.operation
-    x, y = bar.begin * STEP + STEP // 2, TOP + row * LANE + (LANE - BAR) // 2
-    width = (bar.finish - bar.begin) * STEP
+    x, y = bar.begin * step + step // 2, TOP + row * LANE + (LANE - BAR) // 2
+    width = (bar.finish - bar.begin) * step
     classes = ["read" if operation.op == "get" else "write"]
     classes += ["open"] * (operation.return_ is None) + ["marked"] * (bar.mark > 0) + ["after"] * (not bar.is_known)
     room = int((width - 6 - 20 * (bar.mark > 0)) / CHARACTER)
@@ -225,8 +232,8 @@ def _bar(bar: Bar, row: int, point: tuple[float, int] | None) -> str:
         parts.append(f'<text class="badge-text" x="{x + 12}" y="{y + 16}" text-anchor="middle">{bar.mark}</text>')
     if point is not None:
         column, place = point
-        parts.append(f'<circle class="point" cx="{column * STEP:.1f}" cy="{y + BAR}" r="3"/>')
-        parts.append(f'<text class="place" x="{column * STEP + 5:.1f}" y="{y + BAR + 8}">{place}</text>')
+        parts.append(f'<circle class="point" cx="{column * step:.1f}" cy="{y + BAR}" r="3"/>')
+        parts.append(f'<text class="place" x="{column * step + 5:.1f}" y="{y + BAR + 8}">{place}</text>')
     return "".join(parts) + "</g>"
 
 
