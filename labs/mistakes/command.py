@@ -68,7 +68,8 @@ def run(request: Request) -> int:
     _check_outputs(request)
     folder = request.folder or root() / "tests" / "mistakes"
     earlier = [*map(_read, request.add)]
-    chosen = choose(folder, request.targets)
+    there, kinds = _tables_in(folder)
+    chosen = choose(there, request.targets)
     worlds: tuple[World, ...] = ("sim", "process") if request.world == "both" else (_world(request.world),)
     console = Terminal(width=None if sys.stdout.isatty() else WIDTH)
     found: list[Subject] = []
@@ -85,25 +86,29 @@ def run(request: Request) -> int:
                 Measurement(console, world, these, request.workers).run()
         except KeyboardInterrupt:
             interrupted = True
-    kinds = load_kinds(folder)
     came = matrix(found, kinds, interrupted, earlier)
     for table in tables(came):
         console.print(table)
-    _write(request, came, kinds, folder)
+    _write(request, came, kinds, there)
     if interrupted:
         console.print(Text("interrupted: what was measured before is what you see", "red"))
         return INTERRUPTED
     return PASSED if came.is_good else FAILED
 
 
-def choose(folder: Path, targets: tuple[str, ...]) -> dict[str, list[Mistake]]:
-    """The mistakes that are meant, by lab, as the tables list them. Raises `BadUsage` if a target means none."""
+def _tables_in(folder: Path) -> tuple[dict[str, list[Mistake]], dict[str, Kind]]:
+    """What stands in the tables of a folder: the mistakes by lab, and the kinds by name. Raises `BadUsage`."""
     try:
-        there = load_all(folder)
+        there, kinds = load_all(folder), load_kinds(folder)
     except Exception as error:  # a table is a program
         raise BadUsage(f"a table in {folder} cannot be read: {error!r}") from error
     if not there:
         raise BadUsage(f"expected tables of mistakes (lab1.py, …) in {folder}, found none")
+    return there, kinds
+
+
+def choose(there: dict[str, list[Mistake]], targets: tuple[str, ...]) -> dict[str, list[Mistake]]:
+    """Those of these mistakes that are meant, by lab. Raises `BadUsage` if a target means none."""
     unknown = [target for target in targets if not _meant(there, target)]
     if unknown:
         raise BadUsage(f"expected a lab, a suite, a kind such as VS1, or words of a mistake's name, got {unknown[0]!r}")
@@ -155,7 +160,7 @@ def _read(file: Path) -> Matrix:
     return earlier
 
 
-def _write(request: Request, came: Matrix, kinds: dict[str, Kind], folder: Path) -> None:
+def _write(request: Request, came: Matrix, kinds: dict[str, Kind], there: dict[str, list[Mistake]]) -> None:
     if request.json:
         request.json.write_bytes(msgspec.json.format(msgspec.json.encode(came), indent=2) + b"\n")
     if request.html:
@@ -168,8 +173,8 @@ def _write(request: Request, came: Matrix, kinds: dict[str, Kind], folder: Path)
         )
         words += ["--all-tests"] * request.all_tests + [f"--add {file.name}" for file in request.add]
         measured = {(each.suite, each.name) for each in came.mistakes}
-        there = {(each.suite, each.name) for mistakes in load_all(folder).values() for each in mistakes}
-        all_kinds = kinds if there <= measured else {}  # of some mistakes it says nothing what is left out
+        all_mistakes = {(each.suite, each.name) for mistakes in there.values() for each in mistakes}
+        all_kinds = kinds if all_mistakes <= measured else {}  # of some mistakes it says nothing what is left out
         request.markdown.write_text(document(came, all_kinds, " ".join(["lab mistakes", *words])))
 
 

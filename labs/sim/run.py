@@ -134,7 +134,7 @@ def run(
             outcome.runaway = isinstance(error, Runaway)
             if isinstance(error, Deadlock | TimeLimit | Runaway):
                 outcome.virtual_seconds = loop.now
-                outcome.choices = list(outcome.choices)
+                outcome.choices = list(outcome.choices)  # those that are made from now on are not the run's
                 cluster.stop_recording()
                 outcome.stuck = _stuck(cluster, can_go_on=not outcome.runaway)
         changes = state.changes(before, state.snapshot(package))

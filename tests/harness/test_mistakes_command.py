@@ -165,6 +165,14 @@ def test_a_mistake_that_cannot_be_made_is_named_and_the_others_go_on(tmp_path: P
     assert [mistake["caught"] for mistake in found["mistakes"]] == [False, False, True]
 
 
+@pytest.mark.parametrize("table", ["lab1.py", "kinds.py"])
+def test_a_table_that_cannot_be_read_is_told_before_anything_is_measured(tmp_path: Path, table: str) -> None:
+    there = tables(tmp_path, "GOOD")
+    (there / table).write_text("KINDS = MISTAKES = {")
+    with pytest.raises(BadUsage, match=r"a table in .* cannot be read: SyntaxError"):
+        command.run(command.Request(folder=there))
+
+
 def test_real_processes_and_all_tests(tmp_path: Path) -> None:
     words = ["--tables", tables(tmp_path, "GOOD"), "--world", "both", "--seeds", "3", "--all-tests"]
     status, said, found = measure(tmp_path, *words)
